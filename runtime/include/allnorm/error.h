@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "allnorm/export.h"
+
 namespace allnorm {
 
 /// The same numbers as `allnorm_status` in allnorm_c.h; a number never changes its meaning.
@@ -26,9 +28,9 @@ enum class ErrorCode : int {
 };
 
 /// "invalid argument", "not prepared", ...: the code in words.
-const char* to_string(ErrorCode code) noexcept;
+ALLNORM_EXPORT const char* to_string(ErrorCode code) noexcept;
 
-class Error : public std::runtime_error {
+class ALLNORM_EXPORT Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
   ErrorCode code() const noexcept { return code_; }

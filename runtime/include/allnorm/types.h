@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "allnorm/export.h"
+
 namespace allnorm {
 
 /// Element formats. kE2M1x2 is a byte with two e2m1 values, the even column in the low nibble.
@@ -24,10 +26,10 @@ enum class ScaleLayout : std::uint8_t { kSwizzled128x4 = 0, kSwizzled8x4 = 1, kL
 enum class Strategy : std::uint8_t { kOneShot = 0, kTwoShot = 1, kAuto = 99 };
 
 /// "bf16", "nvfp4", "swizzled_128x4", "two_shot": the names that tables, flags and messages use.
-const char* to_string(DataType dtype) noexcept;
-const char* to_string(Quant quant) noexcept;
-const char* to_string(ScaleLayout layout) noexcept;
-const char* to_string(Strategy strategy) noexcept;
+ALLNORM_EXPORT const char* to_string(DataType dtype) noexcept;
+ALLNORM_EXPORT const char* to_string(Quant quant) noexcept;
+ALLNORM_EXPORT const char* to_string(ScaleLayout layout) noexcept;
+ALLNORM_EXPORT const char* to_string(Strategy strategy) noexcept;
 
 /// Bytes of one element (kE2M1x2: of a pair).
 constexpr std::size_t size_of(DataType dtype) noexcept {
