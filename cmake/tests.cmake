@@ -1,5 +1,6 @@
-# All that ctest runs.
+# All that ctest runs, and the programs beside.
 include(unit_tests)
+include(programs)
 include(gpu_tests)
 include(binary_tests)
 include(consumer_tests)
