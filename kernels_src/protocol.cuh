@@ -1,0 +1,99 @@
+// The protocol between ranks: slots, rotation, publishing, gathering, clearing (design, section 4).
+//
+// A payload is its own flag: a slot holds the sentinel in every word until the payload arrives. Three buffers rotate per
+// row and strategy; a call clears what the row's last call dirtied in the buffer before the one that it uses.
+#ifndef ALLNORM_KERNELS_PROTOCOL_CUH_
+#define ALLNORM_KERNELS_PROTOCOL_CUH_
+
+#include "wait.cuh"
+
+namespace allnorm_kernel {
+
+/// Offset of the slot group of a row in its region. `slots` are the slots that a row has in one buffer.
+ALLNORM_DEVICE u64 slot_group(const Params& params, u64 row, u32 buffer, u32 slots) {
+  return (row * kBuffers + buffer) * slots * params.slot_bytes;
+}
+
+ALLNORM_DEVICE u32 previous_buffer(u32 buffer) { return buffer == 0 ? kBuffers - 1 : buffer - 1; }
+ALLNORM_DEVICE u32 next_buffer(u32 buffer) { return buffer == kBuffers - 1 ? 0 : buffer + 1; }
+
+ALLNORM_DEVICE RowState load_state(const Params& params, u64 row) {
+  const Words4 v = load_relaxed_gpu(reinterpret_cast<const Words4*>(&params.states[row]));
+  return {v.x, v.y, v.z | static_cast<u64>(v.w) << 32};
+}
+
+/// By one thread of the row, after a barrier that all its threads passed with the old state read.
+ALLNORM_DEVICE void advance_state(const Params& params, u64 row, RowState state) {
+  const u64 epoch = state.epoch + 1;
+  store_weak(reinterpret_cast<Words4*>(&params.states[row]),
+             {next_buffer(state.buffer), kVectors, static_cast<u32>(epoch), static_cast<u32>(epoch >> 32)});
+}
+
+ALLNORM_DEVICE u32 sanitize(u32 word) { return word == kSentinel ? 0 : word; }
+/// -0 may become +0, which no sum can tell apart, since sums start from +0.
+ALLNORM_DEVICE Words4 sanitize(Words4 v) { return {sanitize(v.x), sanitize(v.y), sanitize(v.z), sanitize(v.w)}; }
+
+/// Stores a vector to the same place of every other rank; through multicast also to this one.
+ALLNORM_DEVICE void publish(const Params& params, u64 offset, Words4 v) {
+  if constexpr (spec::kMulticast) {
+    store_multicast(reinterpret_cast<Words4*>(params.multicast + offset), v);
+  } else {
+#pragma unroll(kWorldSize <= 8 ? kWorldSize : 4)
+    for (u32 i = 1; i < kWorldSize; i++) {
+      const u32 rank = params.rank + i < kWorldSize ? params.rank + i : params.rank + i - kWorldSize;
+      store_relaxed_system(reinterpret_cast<Words4*>(params.symmetric[rank] + offset), v);
+    }
+  }
+}
+
+/// Writes sentinels over the vectors of a slot that the row's last call dirtied.
+ALLNORM_DEVICE void clear_slot(Place place, char* slot, u32 dirty_vectors) {
+  for (u32 vector = place.thread_in_row; vector < dirty_vectors; vector += kThreadsPerRow) {
+    store_weak(reinterpret_cast<Words4*>(slot) + vector, {kSentinel, kSentinel, kSentinel, kSentinel});
+  }
+}
+
+/// The same for the slots of all ranks in a group.
+template <bool kOwnHasSlot>
+ALLNORM_DEVICE void clear(const Params& params, Place place, char* group, u32 dirty_vectors) {
+#pragma unroll(kWorldSize <= 8 ? kWorldSize : 1)
+  for (u32 rank = 0; rank < kWorldSize; rank++) {
+    if (kOwnHasSlot || rank != params.rank) clear_slot(place, group + rank * params.slot_bytes, dirty_vectors);
+  }
+}
+
+/// Sums a vector over all ranks, in rank order from +0 (section 3, rule 1). `group` is the row's kWorldSize slots here;
+/// `own` is this rank's vector, which is in its slot only where it was sent by multicast.
+template <bool kOwnHasSlot>
+ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* group, u32 vector, Words4 own, WaitFor what,
+                           float (&sum)[kVectorElements]) {
+  constexpr u32 kBatch = kWorldSize < 8 ? kWorldSize : 8;
+#pragma unroll
+  for (u32 j = 0; j < kVectorElements; j++) sum[j] = 0.0f;
+  const char* slots = group + vector * sizeof(Words4);
+#pragma unroll 1
+  for (u32 base = 0; base < kWorldSize && waiter.alive; base += kBatch) {
+    Words4 values[kBatch];
+#pragma unroll
+    for (u32 j = 0; j < kBatch; j++) {
+      const u32 rank = base + j;
+      if (rank >= kWorldSize) break;
+      const bool in_slot = kOwnHasSlot || rank != params.rank;
+      values[j] = in_slot ? load_relaxed_system(reinterpret_cast<const Words4*>(slots + rank * params.slot_bytes)) : own;
+    }
+#pragma unroll
+    for (u32 j = 0; j < kBatch; j++) {
+      what.rank = base + j;
+      if (what.rank >= kWorldSize) break;
+      const Words4* slot = reinterpret_cast<const Words4*>(slots + what.rank * params.slot_bytes);
+      float x[kVectorElements];
+      unpack(wait_for_vector(params, waiter, slot, values[j], what), x);
+#pragma unroll
+      for (u32 k = 0; k < kVectorElements; k++) sum[k] = add_rn(sum[k], x[k]);
+    }
+  }
+}
+
+}  // namespace allnorm_kernel
+
+#endif  // ALLNORM_KERNELS_PROTOCOL_CUH_

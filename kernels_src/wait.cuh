@@ -1,0 +1,82 @@
+// Bounded waits (design, section 4, rule 11): a deadline, a poison that ends every wait, a report of who waited for whom.
+#ifndef ALLNORM_KERNELS_WAIT_CUH_
+#define ALLNORM_KERNELS_WAIT_CUH_
+
+#include "row.cuh"
+
+namespace allnorm_kernel {
+
+/// What a report says of a wait.
+struct WaitFor {
+  u32 rank;
+  Phase phase;
+  u64 row;
+  u64 epoch;
+};
+
+/// A thread's willingness to wait. Once it is not alive it publishes nothing and polls nothing, but passes every barrier.
+struct Waiter {
+  bool alive;
+  u64 deadline;  ///< 0 until the first slow check.
+};
+
+constexpr u64 kGaveUp = ~0ull;
+constexpr u32 kPollsPerCheck = 1024;  // well under a millisecond of polling
+
+ALLNORM_DEVICE Control* control_of(const Params& params, u32 rank) {
+  return reinterpret_cast<Control*>(params.symmetric[rank]);
+}
+
+ALLNORM_DEVICE bool is_poisoned(const Params& params) {
+  return load_relaxed_system(&control_of(params, params.rank)->poison) != 0;
+}
+
+/// The first thread of a rank that gives up tells every rank who waited for whom, then poisons it.
+ALLNORM_DEVICE void give_up(const Params& params, WaitFor what) {
+  if (compare_and_swap_system(&control_of(params, params.rank)->poison, 0, params.rank + 1) != 0) return;
+  const Words4 who = {1, params.rank, what.rank, static_cast<u32>(what.phase)};
+  const Words4 where = {static_cast<u32>(what.row), static_cast<u32>(what.row >> 32), static_cast<u32>(what.epoch),
+                        static_cast<u32>(what.epoch >> 32)};
+#pragma unroll 1
+  for (u32 rank = 0; rank < kWorldSize; rank++) {
+    Control* control = control_of(params, rank);
+    Words4* report = reinterpret_cast<Words4*>(&control->reports[params.rank]);
+    store_relaxed_system(report, who);
+    store_relaxed_system(report + 1, where);
+    store_release_system(&control->poison, params.rank + 1);
+  }
+}
+
+/// Every kPollsPerCheck failed polls: returns the deadline to go on with, or kGaveUp.
+ALLNORM_DEVICE_SLOW u64 check_wait(const Params& params, u64 deadline, WaitFor what) {
+  if (is_poisoned(params)) return kGaveUp;
+  const u64 timeout = load_relaxed_system(&control_of(params, params.rank)->timeout_nanoseconds);
+  if (timeout == 0) return deadline;
+  const u64 now = clock_nanoseconds();
+  if (deadline == 0) return now + timeout;
+  if (now < deadline) return deadline;
+  give_up(params, what);
+  return kGaveUp;
+}
+
+/// Compared as bits: as floats a flush to zero would make the sentinel equal to +0.
+ALLNORM_DEVICE bool has_sentinel(Words4 v) {
+  return v.x == kSentinel || v.y == kSentinel || v.z == kSentinel || v.w == kSentinel;
+}
+
+/// Polls until no word of the vector is the sentinel; `first` is what an earlier load of it gave.
+ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, Words4 first, WaitFor what) {
+  Words4 v = first;
+  for (u32 polls = 1; waiter.alive && has_sentinel(v); polls++) {
+    if (polls % kPollsPerCheck == 0) {
+      waiter.deadline = check_wait(params, waiter.deadline, what);
+      waiter.alive = waiter.deadline != kGaveUp;
+    }
+    v = load_relaxed_system(slot);
+  }
+  return v;
+}
+
+}  // namespace allnorm_kernel
+
+#endif  // ALLNORM_KERNELS_WAIT_CUH_
