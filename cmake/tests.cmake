@@ -2,5 +2,6 @@
 include(unit_tests)
 include(compile_tests)
 include(gpu_tests)
+include(benchmarks)
 include(binary_tests)
 include(consumer_tests)
