@@ -1,0 +1,188 @@
+// device_ops for CUDA GPUs: each operation is one instruction, or a few lines of inline PTX.
+#ifndef ALLNORM_KERNELS_DEVICE_OPS_CUDA_CUH_
+#define ALLNORM_KERNELS_DEVICE_OPS_CUDA_CUH_
+
+#define ALLNORM_DEVICE __device__ __forceinline__
+#define ALLNORM_DEVICE_SLOW __device__ __forceinline__
+#define ALLNORM_SHARED __shared__
+#define ALLNORM_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+#define ALLNORM_GRID_CONSTANT __grid_constant__
+
+#include "number_formats.cuh"
+
+namespace allnorm_kernel {
+
+/// 16 bytes: a vector of a row, or a part of one.
+struct alignas(16) Words4 {
+  u32 x, y, z, w;
+};
+struct alignas(8) Words2 {
+  u32 x, y;
+};
+
+// --- indices ---------------------------------------------------------------------------------------------------------
+
+ALLNORM_DEVICE u32 thread_in_cta() { return threadIdx.x; }
+ALLNORM_DEVICE u32 cta_in_grid() { return blockIdx.x; }
+ALLNORM_DEVICE u32 ctas_in_grid() { return gridDim.x; }
+
+// --- memory of one GPU -----------------------------------------------------------------------------------------------
+
+/// For memory that nobody writes during the kernel and all earlier work has finished writing.
+ALLNORM_DEVICE Words4 load_input(const Words4* from) {
+  Words4 v;
+  asm volatile("ld.global.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from));
+  return v;
+}
+ALLNORM_DEVICE float load_input(const float* from) {
+  float v;
+  asm volatile("ld.global.f32 %0, [%1];" : "=f"(v) : "l"(from));
+  return v;
+}
+template <typename T>
+ALLNORM_DEVICE void store_output(T* to, T value) {
+  *to = value;
+}
+/// A plain store, ordered with others only by the end of the kernel.
+ALLNORM_DEVICE void store_weak(Words4* to, Words4 v) {
+  asm volatile("st.global.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(to), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
+ALLNORM_DEVICE void store_weak(Words2* to, Words2 v) {
+  asm volatile("st.global.v2.u32 [%0], {%1,%2};" ::"l"(to), "r"(v.x), "r"(v.y) : "memory");
+}
+/// Not from a cache that another SM's store of an earlier kernel could have left stale.
+ALLNORM_DEVICE Words2 load_relaxed_gpu(const Words2* from) {
+  Words2 v;
+  asm volatile("ld.relaxed.gpu.global.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(from) : "memory");
+  return v;
+}
+ALLNORM_DEVICE u64 load_relaxed_gpu(const u64* from) {
+  u64 v;
+  asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(v) : "l"(from) : "memory");
+  return v;
+}
+/// Adds without waiting for what was there.
+ALLNORM_DEVICE void add_relaxed_gpu(u64* to, u64 value) {
+  asm volatile("red.relaxed.gpu.global.add.u64 [%0], %1;" ::"l"(to), "l"(value) : "memory");
+}
+
+// --- memory of all GPUs ----------------------------------------------------------------------------------------------
+// A vector access is four separate words that may arrive in any order.
+
+ALLNORM_DEVICE Words4 load_relaxed_system(const Words4* from) {
+  Words4 v;
+  asm volatile("ld.relaxed.sys.global.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from)
+               : "memory");
+  return v;
+}
+ALLNORM_DEVICE u32 load_relaxed_system(const u32* from) {
+  u32 v;
+  asm volatile("ld.relaxed.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(from) : "memory");
+  return v;
+}
+ALLNORM_DEVICE u64 load_relaxed_system(const u64* from) {
+  u64 v;
+  asm volatile("ld.relaxed.sys.global.u64 %0, [%1];" : "=l"(v) : "l"(from) : "memory");
+  return v;
+}
+ALLNORM_DEVICE void store_relaxed_system(Words4* to, Words4 v) {
+  asm volatile("st.relaxed.sys.global.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(to), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+               : "memory");
+}
+ALLNORM_DEVICE void store_release_system(u32* to, u32 v) {
+  asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(to), "r"(v) : "memory");
+}
+/// Returns what was there; stores `value` where that was `expected`.
+ALLNORM_DEVICE u32 compare_and_swap_system(u32* at, u32 expected, u32 value) {
+  u32 old;
+  asm volatile("atom.relaxed.sys.global.cas.b32 %0, [%1], %2, %3;"
+               : "=r"(old)
+               : "l"(at), "r"(expected), "r"(value)
+               : "memory");
+  return old;
+}
+/// To the same place of every rank. The type is only a name for 32 bits: no bit is changed.
+ALLNORM_DEVICE void store_multicast(Words4* to, Words4 v) {
+  asm volatile("multimem.st.relaxed.sys.global.v4.f32 [%0], {%1,%2,%3,%4};" ::"l"(to), "f"(bits_float(v.x)),
+               "f"(bits_float(v.y)), "f"(bits_float(v.z)), "f"(bits_float(v.w))
+               : "memory");
+}
+
+// --- warps, CTAs, clusters -------------------------------------------------------------------------------------------
+
+ALLNORM_DEVICE float shuffle_xor(float value, u32 lane_mask) { return __shfl_xor_sync(~0u, value, lane_mask); }
+ALLNORM_DEVICE u32 shuffle_xor(u32 value, u32 lane_mask) { return __shfl_xor_sync(~0u, value, lane_mask); }
+ALLNORM_DEVICE void barrier_cta() { __syncthreads(); }
+ALLNORM_DEVICE void barrier_cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
+ALLNORM_DEVICE void barrier_cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
+/// Into the shared memory of a CTA of this cluster, at the place where `own` lies in this one.
+ALLNORM_DEVICE void store_cluster_shared(float* own, u32 cta_in_cluster, float value) {
+  const u32 here = static_cast<u32>(__cvta_generic_to_shared(own));
+  u32 there;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(here), "r"(cta_in_cluster));
+  asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(there), "f"(value) : "memory");
+}
+
+// --- programmatic dependent launch, clock ----------------------------------------------------------------------------
+
+ALLNORM_DEVICE void grid_dependency_wait() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+ALLNORM_DEVICE void grid_dependency_launch() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+ALLNORM_DEVICE u64 clock_nanoseconds() {
+  u64 now;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+  return now;
+}
+
+// --- rounded arithmetic ----------------------------------------------------------------------------------------------
+
+ALLNORM_DEVICE float add_rn(float a, float b) { return __fadd_rn(a, b); }
+ALLNORM_DEVICE float multiply_rn(float a, float b) { return __fmul_rn(a, b); }
+ALLNORM_DEVICE float fma_rn(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+ALLNORM_DEVICE float divide_rn(float a, float b) { return __fdiv_rn(a, b); }
+ALLNORM_DEVICE float rsqrt_rn(float a) { return __frsqrt_rn(a); }
+
+// --- conversions -----------------------------------------------------------------------------------------------------
+// Pairs: the first argument is the element at the lower address, in the low half.
+
+ALLNORM_DEVICE u32 f32_to_f16x2(float low, float high) {
+  u32 d;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
+  return d;
+}
+ALLNORM_DEVICE u32 f32_to_bf16x2(float low, float high) {
+  u32 d;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
+  return d;
+}
+ALLNORM_DEVICE float f16_to_f32(u16 bits) {
+  float f;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(bits));
+  return f;
+}
+ALLNORM_DEVICE float bf16_to_f32(u16 bits) { return bf16_bits_to_f32(bits); }
+ALLNORM_DEVICE u16 f32_to_e4m3x2(float low, float high) {
+  u16 d;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(d) : "f"(high), "f"(low));
+  return d;
+}
+ALLNORM_DEVICE float e4m3_to_f32(u8 bits) { return e4m3_bits_to_f32(bits); }
+/// Two e2m1 codes in a byte, `low` in the low nibble.
+ALLNORM_DEVICE u32 f32_to_e2m1x2(float low, float high) {
+#if __CUDA_ARCH__ >= 1000
+  u32 d;
+  asm("{\n.reg .b8 pair, zero;\n"
+      "cvt.rn.satfinite.e2m1x2.f32 pair, %1, %2;\n"
+      "cvt.u32.u8 %0, pair;\n}"
+      : "=r"(d)
+      : "f"(high), "f"(low));
+  return d;
+#else
+  return f32_to_e2m1_bits(low) | static_cast<u32>(f32_to_e2m1_bits(high)) << 4;
+#endif
+}
+
+}  // namespace allnorm_kernel
+
+#endif  // ALLNORM_KERNELS_DEVICE_OPS_CUDA_CUH_

@@ -1,0 +1,174 @@
+// What both strategies do with a row once its sum is known: residual, norm, quantization, and the row's barrier.
+#ifndef ALLNORM_KERNELS_FINISH_ROW_CUH_
+#define ALLNORM_KERNELS_FINISH_ROW_CUH_
+
+#include "norm.cuh"
+#include "protocol.cuh"
+#include "quant.cuh"
+
+namespace allnorm_kernel {
+
+/// Few vectors a thread: loads are issued before the first wait. Many: where they are used, to save
+/// registers.
+constexpr bool kLoadEarly = kChunksPerWarp <= 2;
+constexpr u32 kEarlyVectors = kLoadEarly ? kChunksPerWarp : 1;
+
+/// What a thread needs for every row.
+struct RowConstants {
+  GammaVector gamma[kEarlyVectors];
+  float output_scale;   ///< The caller's.
+  float inverse_scale;  ///< RN(1 / output_scale), static FP8 alone.
+};
+
+ALLNORM_DEVICE RowConstants load_constants(const Params& params, Place place) {
+  RowConstants constants;
+  if constexpr (spec::kFused) {
+    constants.output_scale = load_output_scale(params);
+    if constexpr (kLoadEarly) {
+#pragma unroll
+      for (u32 i = 0; i < kChunksPerWarp; i++) {
+        if (place.has(i)) constants.gamma[i] = load_gamma(params, place.vector(i));
+      }
+    }
+    if constexpr (spec::kQuant == Quant::kFp8) {
+      constants.inverse_scale = divide_rn(1.0f, constants.output_scale);
+    }
+  }
+  return constants;
+}
+
+ALLNORM_DEVICE Words4 load_residual(const Params& params, u64 row, u32 vector) {
+  return load_input(static_cast<const Words4*>(params.residual_in) + row * kVectors + vector);
+}
+
+/// A thread's share of a row. `values` is the input (sanitised), then the sum, then residual_out, then the normalised
+/// row.
+struct RowValues {
+  Words4 values[kChunksPerWarp];
+  Words4 residual[kEarlyVectors];
+};
+
+/// Before the first wait, so that the loads are under way meanwhile.
+ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, RowValues& mine) {
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    if (!place.has(i)) continue;
+    mine.values[i] = sanitize(load_input_vector(params, row, place.vector(i)));
+    if constexpr (spec::kFused && kLoadEarly) {
+      mine.residual[i] = load_residual(params, row, place.vector(i));
+    }
+  }
+}
+
+/// h = sum + residual, and its sum of squares, chunk by chunk.
+ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, bool alive, u32 parity, RowValues& mine,
+                                 ChunkValues& squares) {
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    float square_sum = 0.0f;
+    if (place.has(i) && alive) {
+      float h[kVectorElements], residual[kVectorElements];
+      unpack(mine.values[i], h);
+      unpack(kLoadEarly ? mine.residual[i % kEarlyVectors] : load_residual(params, row, place.vector(i)), residual);
+#pragma unroll
+      for (u32 j = 0; j < kVectorElements; j++) h[j] = add_rn(h[j], residual[j]);
+      mine.values[i] = pack(h);
+      if constexpr (spec::kHasResidualOut) {
+        store_output(static_cast<Words4*>(params.residual_out) + row * kVectors + place.vector(i), mine.values[i]);
+      }
+      unpack(mine.values[i], h);
+      square_sum = sum_of_squares(h);
+    }
+    if (place.chunk(i) < kChunks) {
+      share_chunk_value(squares, parity, place.lane(), place.chunk(i), fold_warp_sum(square_sum));
+    }
+  }
+}
+
+/// n = (h * r) * (gamma + weight_bias), rounded to the dtype; stored as `output` where that exists.
+ALLNORM_DEVICE void normalize(const Params& params, Place place, u64 row, float r, RowValues& mine,
+                              const RowConstants& constants, u32 i, float (&n)[kVectorElements]) {
+  float gamma[kVectorElements];
+  unpack(mine.values[i], n);
+  unpack(kLoadEarly ? constants.gamma[i % kEarlyVectors] : load_gamma(params, place.vector(i)), gamma);
+#pragma unroll
+  for (u32 j = 0; j < kVectorElements; j++) {
+    n[j] = multiply_rn(multiply_rn(n[j], r), add_rn(gamma[j], params.weight_bias));
+  }
+  mine.values[i] = pack(n);
+  unpack(mine.values[i], n);
+  if constexpr (spec::kHasOutput) {
+    store_output(static_cast<Words4*>(params.output) + row * kVectors + place.vector(i), mine.values[i]);
+  }
+}
+
+ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u64 row, bool alive, u32 parity,
+                                       RowValues& mine, const RowConstants& constants, float r, ChunkValues& maxima) {
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    float largest = 0.0f;
+    if (place.has(i) && alive) {
+      float n[kVectorElements];
+      normalize(params, place, row, r, mine, constants, i, n);
+      largest = magnitude_maximum(n);
+    }
+    if (place.chunk(i) < kChunks) {
+      share_chunk_value(maxima, parity, place.lane(), place.chunk(i), fold_warp_maximum(largest));
+    }
+  }
+  barrier_row();
+  const float scale = dynamic_scale(fold_row_maximum(maxima, parity, place.lane()));
+  const float inverse_scale = divide_rn(1.0f, scale);
+  if (!alive) return;
+  if (place.thread_in_row == 0) store_output(static_cast<float*>(params.scale_out) + row, scale);
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    if (!place.has(i)) continue;
+    float n[kVectorElements];
+    unpack(mine.values[i], n);
+    store_fp8(params, row * kVectors + place.vector(i), n, inverse_scale);
+  }
+}
+
+/// The shared memory of a CTA.
+struct Shared {
+  ChunkValues squares;
+  ChunkValues maxima;  // dynamic FP8 alone
+};
+
+/// A thread that gave up passes the barriers and writes nothing.
+ALLNORM_DEVICE void finish_row(const Params& params, Place place, u64 row, bool alive, u32 parity, RowValues& mine,
+                               const RowConstants& constants, Shared& shared) {
+  if constexpr (!spec::kFused) {
+    barrier_row();
+#pragma unroll
+    for (u32 i = 0; i < kChunksPerWarp; i++) {
+      if (place.has(i) && alive) {
+        store_output(static_cast<Words4*>(params.output) + row * kVectors + place.vector(i), mine.values[i]);
+      }
+    }
+  } else {
+    add_residual(params, place, row, alive, parity, mine, shared.squares);
+    barrier_row();
+    const float r = reciprocal_rms(fold_row_sum(shared.squares, parity, place.lane()), params.epsilon);
+    if constexpr (spec::kQuant == Quant::kDynamicFp8) {
+      finish_dynamic_fp8(params, place, row, alive, parity, mine, constants, r, shared.maxima);
+    } else {
+#pragma unroll
+      for (u32 i = 0; i < kChunksPerWarp; i++) {
+        const bool has = place.has(i) && alive;
+        float n[kVectorElements] = {};
+        if (has) normalize(params, place, row, r, mine, constants, i, n);
+        if constexpr (spec::kQuant == Quant::kFp8) {
+          if (has) store_fp8(params, row * kVectors + place.vector(i), n, constants.inverse_scale);
+        } else if constexpr (spec::kQuant == Quant::kNvfp4) {
+          store_nvfp4(params, has, row, place.vector(i), n, constants.output_scale);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace allnorm_kernel
+
+#endif  // ALLNORM_KERNELS_FINISH_ROW_CUH_

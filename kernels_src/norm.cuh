@@ -1,0 +1,108 @@
+// RMSNorm of a row (design, section 3, rules 3 to 5), and the row-wide folds that it needs.
+#ifndef ALLNORM_KERNELS_NORM_CUH_
+#define ALLNORM_KERNELS_NORM_CUH_
+
+#include "row.cuh"
+
+namespace allnorm_kernel {
+
+/// A value for each chunk of a row, known to all CTAs of the cluster after the row's barrier. Two rows' worth, used in
+/// turn: a CTA may write the next row's while another still reads this one's.
+struct ChunkValues {
+  float values[2][kChunks];
+};
+
+ALLNORM_DEVICE void share_chunk_value(ChunkValues& shared, u32 parity, u32 lane, u32 chunk, float value) {
+  if constexpr (kCtasPerRow == 1) {
+    if (lane == 0) shared.values[parity][chunk] = value;
+  } else {
+    if (lane < kCtasPerRow) store_cluster_shared(&shared.values[parity][chunk], lane, value);
+  }
+}
+
+/// All threads of the row; what they shared before is visible after.
+ALLNORM_DEVICE void barrier_row() {
+  if constexpr (kCtasPerRow == 1) {
+    barrier_cta();
+  } else {
+    barrier_cluster_arrive();
+    barrier_cluster_wait();
+  }
+}
+
+ALLNORM_DEVICE float fold_warp_sum(float v) {
+#pragma unroll
+  for (u32 mask = 16; mask != 0; mask >>= 1) v = add_rn(v, shuffle_xor(v, mask));
+  return v;
+}
+
+ALLNORM_DEVICE float maximum(float a, float b) { return a > b ? a : b; }
+
+ALLNORM_DEVICE float fold_warp_maximum(float v) {
+#pragma unroll
+  for (u32 mask = 16; mask != 0; mask >>= 1) v = maximum(v, shuffle_xor(v, mask));
+  return v;
+}
+
+/// After barrier_row: every lane of every warp gets the fold of all chunks' sums.
+ALLNORM_DEVICE float fold_row_sum(const ChunkValues& shared, u32 parity, u32 lane) {
+  float v = 0.0f;
+#pragma unroll
+  for (u32 first = 0; first < kChunks; first += 32) {
+    if (first + lane < kChunks) v = add_rn(v, shared.values[parity][first + lane]);
+  }
+  return fold_warp_sum(v);
+}
+
+ALLNORM_DEVICE float fold_row_maximum(const ChunkValues& shared, u32 parity, u32 lane) {
+  float v = 0.0f;
+#pragma unroll
+  for (u32 first = 0; first < kChunks; first += 32) {
+    if (first + lane < kChunks) v = maximum(v, shared.values[parity][first + lane]);
+  }
+  return fold_warp_maximum(v);
+}
+
+ALLNORM_DEVICE float sum_of_squares(const float (&h)[kVectorElements]) {
+  float v = 0.0f;
+#pragma unroll
+  for (u32 j = 0; j < kVectorElements; j++) v = fma_rn(h[j], h[j], v);
+  return v;
+}
+
+ALLNORM_DEVICE float reciprocal_rms(float row_sum, float epsilon) {
+  return rsqrt_rn(add_rn(divide_rn(row_sum, static_cast<float>(spec::kHiddenDim)), epsilon));
+}
+
+/// A vector's worth of gamma, as it lies in memory.
+struct GammaVector {
+  static constexpr u32 kWords4 = spec::kGammaDtype == spec::kDtype ? 1 : kVectorElements / 4;
+  static_assert(spec::kGammaDtype == spec::kDtype || spec::kGammaDtype == Dtype::kF32);
+  Words4 parts[kWords4];
+};
+
+ALLNORM_DEVICE GammaVector load_gamma(const Params& params, u32 vector) {
+  const Words4* at = static_cast<const Words4*>(params.gamma) + vector * GammaVector::kWords4;
+  GammaVector gamma;
+#pragma unroll
+  for (u32 i = 0; i < GammaVector::kWords4; i++) gamma.parts[i] = load_input(at + i);
+  return gamma;
+}
+
+ALLNORM_DEVICE void unpack(const GammaVector& gamma, float (&to)[kVectorElements]) {
+  if constexpr (spec::kGammaDtype == spec::kDtype) {
+    unpack(gamma.parts[0], to);
+  } else {
+#pragma unroll
+    for (u32 i = 0; i < kVectorElements / 4; i++) {
+      to[4 * i] = bits_float(gamma.parts[i].x);
+      to[4 * i + 1] = bits_float(gamma.parts[i].y);
+      to[4 * i + 2] = bits_float(gamma.parts[i].z);
+      to[4 * i + 3] = bits_float(gamma.parts[i].w);
+    }
+  }
+}
+
+}  // namespace allnorm_kernel
+
+#endif  // ALLNORM_KERNELS_NORM_CUH_

@@ -1,0 +1,37 @@
+// One-shot: every rank stores its row to every rank, and each sums for itself.
+#include "row_loop.cuh"
+
+namespace allnorm_kernel {
+
+struct OneShot {
+  static ALLNORM_DEVICE u64 group(const Params& params, u64 row, u32 buffer) {
+    return params.one_shot_offset + slot_group(params, row, buffer, kWorldSize);
+  }
+
+  static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation) {
+    const u64 slot = group(params, row, rotation.buffer) + params.rank * params.slot_bytes;
+    for_each_input_vector(params, place, row,
+                          [&](u32 vector, Words4 x) { publish(params, slot + vector * sizeof(Words4), x); });
+    const u64 stale = group(params, row, previous_buffer(rotation.buffer));
+    clear<spec::kMulticast>(params, place, params.symmetric[params.rank] + stale, rotation.dirty_vectors);
+  }
+
+  static ALLNORM_DEVICE void sum(const Params& params, Place place, u64 row, u32 buffer, Waiter& waiter,
+                                 RowValues& mine) {
+    const char* slots = params.symmetric[params.rank] + group(params, row, buffer);
+#pragma unroll
+    for (u32 i = 0; i < kChunksPerWarp; i++) {
+      if (!place.has(i)) continue;
+      float sum[kVectorElements];
+      gather<spec::kMulticast>(params, waiter, slots, place.vector(i), mine.values[i], {0, Phase::kOneShot, row}, sum);
+      mine.values[i] = pack(sum);
+    }
+  }
+};
+
+ALLNORM_KERNEL(kThreadsPerCta) allnorm_one_shot(const ALLNORM_GRID_CONSTANT Params params) {
+  ALLNORM_SHARED Shared shared;
+  for_each_row<OneShot>(params, shared);
+}
+
+}  // namespace allnorm_kernel

@@ -1,0 +1,76 @@
+// What the host and a kernel share: the launch parameters, and the memory that outlives a call.
+//
+// Plain C++; the runtime includes this file as it is. All sizes are in bytes unless a name says otherwise.
+#ifndef ALLNORM_KERNELS_PARAMS_CUH_
+#define ALLNORM_KERNELS_PARAMS_CUH_
+
+#include "number_formats.cuh"
+
+namespace allnorm_kernel {
+
+constexpr int kMaxRanks = 72;
+constexpr u32 kBuffers = 3;
+
+/// A word that no sanitised payload holds: -0 in f32, (+0, -0) as a pair of 16-bit elements.
+constexpr u32 kSentinel = 0x80000000u;
+
+/// Rotation state of a (strategy, row), in private memory: it outlives calls, so that graphs replay.
+struct alignas(16) RowState {
+  u32 buffer;         ///< The receive buffer that the row's next call uses, or kPoisonedRow.
+  u32 dirty_vectors;  ///< Vectors that the row's last call wrote into the buffer before that one.
+  u64 epoch;          ///< Calls that this row has finished.
+};
+
+/// A wait for this row was given up: its calls leave at once.
+constexpr u32 kPoisonedRow = kBuffers;
+
+enum class Phase : u32 { kOneShot = 0, kScatter = 1, kBroadcast = 2 };
+
+/// Who gave up waiting, for whom, and where. Every rank has a slot for each rank's report; only that rank writes it.
+struct alignas(16) Report {
+  u32 valid;
+  u32 rank;
+  u32 waited_for;
+  u32 phase;
+  u64 row;
+  u64 epoch;
+};
+
+/// Control::poison: 0 while healthy; else rank + 1 of who gave up first, or kAbortedByHost.
+constexpr u32 kAbortedByHost = 0xFFFFFFFFu;
+
+/// The head of each rank's symmetric memory.
+struct alignas(16) Control {
+  u32 poison;
+  u32 unused;
+  u64 timeout_nanoseconds;  ///< 0: wait for ever. Read only in the slow path, so that graphs obey a later setting.
+  Report reports[kMaxRanks];
+};
+
+template <int kRanks>
+struct ParamsFor {
+  const void* input;        ///< [tokens, hidden_dim] of the dtype
+  const void* residual_in;  ///< likewise
+  const void* gamma;        ///< [hidden_dim] of the gamma dtype
+  void* output;             ///< the normalised rows (all-reduce alone: the sums)
+  void* residual_out;
+  void* quant_out;
+  void* scale_out;
+  const float* output_scale_pointer;  ///< overrides output_scale when not null
+  float output_scale;
+  float epsilon;
+  float weight_bias;
+  u32 rank;
+  u64 tokens;
+  RowState* states;     ///< of the kernel's strategy, one a row
+  u64 slot_bytes;       ///< stride of the row slots, fixed at creation
+  u64 one_shot_offset;  ///< of the regions, in each rank's symmetric memory
+  u64 scatter_offset;
+  u64 broadcast_offset;
+  char* multicast;          ///< the symmetric memory of all ranks at once, or null
+  char* symmetric[kRanks];  ///< each rank's symmetric memory, as mapped here
+};
+
+}  // namespace allnorm_kernel
+
+#endif  // ALLNORM_KERNELS_PARAMS_CUH_

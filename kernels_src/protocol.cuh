@@ -1,0 +1,139 @@
+// The protocol between ranks: slots, rotation, publishing, gathering, clearing (design, section 4).
+//
+// A payload is its own flag: a slot holds the sentinel in every word until the payload arrives. Three buffers rotate
+// per row and strategy; a call clears what the row's last call dirtied in the buffer before the one that it uses.
+#ifndef ALLNORM_KERNELS_PROTOCOL_CUH_
+#define ALLNORM_KERNELS_PROTOCOL_CUH_
+
+#include "wait.cuh"
+
+namespace allnorm_kernel {
+
+/// Offset of the slot group of a row in its region. `slots` are the slots that a row has in one buffer.
+ALLNORM_DEVICE u64 slot_group(const Params& params, u64 row, u32 buffer, u32 slots) {
+  return (row * kBuffers + buffer) * slots * params.slot_bytes;
+}
+
+ALLNORM_DEVICE u32 previous_buffer(u32 buffer) { return buffer == 0 ? kBuffers - 1 : buffer - 1; }
+ALLNORM_DEVICE u32 next_buffer(u32 buffer) { return buffer == kBuffers - 1 ? 0 : buffer + 1; }
+
+/// What a call needs to know of the row's state.
+struct Rotation {
+  u32 buffer;
+  u32 dirty_vectors;
+};
+
+ALLNORM_DEVICE Rotation load_rotation(const Params& params, u64 row) {
+  const Words2 v = load_relaxed_gpu(reinterpret_cast<const Words2*>(&params.states[row]));
+  return {v.x, v.y};
+}
+
+/// By one thread of the row, after a barrier that all its threads passed with the old state read.
+ALLNORM_DEVICE void advance_state(const Params& params, u64 row, u32 buffer, bool alive) {
+  RowState* state = &params.states[row];
+  store_weak(reinterpret_cast<Words2*>(state), {alive ? next_buffer(buffer) : kPoisonedRow, kVectors});
+  add_relaxed_gpu(&state->epoch, 1);
+}
+
+ALLNORM_DEVICE u32 sanitize(u32 word) { return word == kSentinel ? 0 : word; }
+/// -0 may become +0, which no sum can tell apart, since sums start from +0.
+ALLNORM_DEVICE Words4 sanitize(Words4 v) { return {sanitize(v.x), sanitize(v.y), sanitize(v.z), sanitize(v.w)}; }
+
+/// Calls `send(vector, value)` for each of this thread's vectors of the input row, sanitised.
+template <typename Send>
+ALLNORM_DEVICE void for_each_input_vector(const Params& params, Place place, u64 row, Send send) {
+  Words4 values[kChunksPerWarp];
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    if (place.has(i)) values[i] = sanitize(load_input_vector(params, row, place.vector(i)));
+  }
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    if (place.has(i)) send(place.vector(i), values[i]);
+  }
+}
+
+/// Stores a vector to the same place of every other rank; through multicast also to this one.
+ALLNORM_DEVICE void publish(const Params& params, u64 offset, Words4 v) {
+  if constexpr (spec::kMulticast) {
+    store_multicast(reinterpret_cast<Words4*>(params.multicast + offset), v);
+  } else {
+#pragma unroll(kWorldSize <= 8 ? kWorldSize : 4)
+    for (u32 i = 1; i < kWorldSize; i++) {
+      const u32 rank = params.rank + i < kWorldSize ? params.rank + i : params.rank + i - kWorldSize;
+      store_relaxed_system(reinterpret_cast<Words4*>(params.symmetric[rank] + offset), v);
+    }
+  }
+}
+
+/// Writes sentinels over the vectors of a slot that the row's last call dirtied.
+ALLNORM_DEVICE void clear_slot(Place place, char* slot, u32 dirty_vectors) {
+  for (u32 vector = place.thread_in_row; vector < dirty_vectors; vector += kThreadsPerRow) {
+    store_weak(reinterpret_cast<Words4*>(slot) + vector, {kSentinel, kSentinel, kSentinel, kSentinel});
+  }
+}
+
+/// The same for the slots of all ranks in a group.
+template <bool kOwnHasSlot>
+ALLNORM_DEVICE void clear(const Params& params, Place place, char* group, u32 dirty_vectors) {
+#pragma unroll(kWorldSize <= 8 ? kWorldSize : 1)
+  for (u32 rank = 0; rank < kWorldSize; rank++) {
+    if (kOwnHasSlot || rank != params.rank) clear_slot(place, group + rank * params.slot_bytes, dirty_vectors);
+  }
+}
+
+/// Polls a slot until no word of the vector is the sentinel.
+ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, const WaitFor& what) {
+  Words4 v = load_relaxed_system(slot);
+  for (u32 polls = 1; waiter.alive() && has_sentinel(v); polls++) {
+    v = load_relaxed_system(slot);
+    count_failed_poll(params, waiter, polls, what);
+  }
+  return v;
+}
+
+/// Sums a vector over all ranks, in rank order from +0 (section 3, rule 1). `group` is the row's
+/// kWorldSize slots here; `own` is this rank's vector, which is in its slot only where it was sent
+/// by multicast. The loads of a batch are in flight together, and only what is missing is polled.
+template <bool kOwnHasSlot>
+ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* group, u32 vector, Words4 own,
+                           WaitFor what, float (&sum)[kVectorElements]) {
+  constexpr u32 kBatch = kWorldSize < 8 ? kWorldSize : 8;
+#pragma unroll
+  for (u32 j = 0; j < kVectorElements; j++) sum[j] = 0.0f;
+  const char* slots = group + vector * sizeof(Words4);
+#pragma unroll 1
+  for (u32 base = 0; base < kWorldSize && waiter.alive(); base += kBatch) {
+    const auto slot = [&](u32 j) { return reinterpret_cast<const Words4*>(slots + (base + j) * params.slot_bytes); };
+    Words4 values[kBatch];
+#pragma unroll
+    for (u32 j = 0; j < kBatch; j++) {
+      const bool in_slot = base + j < kWorldSize && (kOwnHasSlot || base + j != params.rank);
+      values[j] = in_slot ? load_relaxed_system(slot(j)) : own;
+    }
+    bool missing = true;
+    for (u32 polls = 0; missing && waiter.alive(); polls++) {
+      missing = false;
+#pragma unroll
+      for (u32 j = 0; j < kBatch; j++) {
+        if (!has_sentinel(values[j])) continue;
+        values[j] = load_relaxed_system(slot(j));
+        what.rank = base + j;
+        missing = true;
+      }
+      if (missing) count_failed_poll(params, waiter, polls + 1, what);
+    }
+#pragma unroll
+    for (u32 j = 0; j < kBatch; j++) {
+      if (base + j >= kWorldSize) break;
+      float x[kVectorElements];
+      unpack(values[j], x);
+#pragma unroll
+      for (u32 k = 0; k < kVectorElements; k++) sum[k] = add_rn(sum[k], x[k]);
+    }
+  }
+}
+
+}  // namespace allnorm_kernel
+
+#endif  // ALLNORM_KERNELS_PROTOCOL_CUH_

@@ -1,0 +1,81 @@
+// How a row is spread over the threads of its cluster.
+//
+// A vector is 16 bytes of a row; a chunk is 32 consecutive vectors, one for each lane. A warp owns whole chunks, so
+// that the sum of squares does not depend on the geometry (design, section 3, rule 3).
+#ifndef ALLNORM_KERNELS_ROW_CUH_
+#define ALLNORM_KERNELS_ROW_CUH_
+
+#include "device_ops.cuh"
+#include "params.cuh"
+
+namespace allnorm_kernel {
+
+using Params = ParamsFor<spec::kWorldSize>;
+
+constexpr u32 kWorldSize = spec::kWorldSize;
+constexpr u32 kElementBytes = spec::kDtype == Dtype::kF32 ? 4 : 2;
+constexpr u32 kVectorElements = 16 / kElementBytes;
+constexpr u32 kVectors = spec::kHiddenDim / kVectorElements;
+constexpr u32 kChunks = (kVectors + 31) / 32;
+constexpr u32 kCtasPerRow = spec::kCtasPerRow;
+constexpr u32 kChunksPerWarp = spec::kChunksPerWarp;
+constexpr u32 kThreadsPerCta = spec::kWarpsPerCta * 32;
+constexpr u32 kThreadsPerRow = kCtasPerRow * kThreadsPerCta;
+constexpr u32 kWarpsPerRow = kThreadsPerRow / 32;
+static_assert(kVectors * kVectorElements == spec::kHiddenDim, "hidden_dim must be a multiple of 16 bytes");
+static_assert(kWarpsPerRow * kChunksPerWarp >= kChunks, "the geometry must cover the row");
+
+/// A thread's place in the row that its cluster works on.
+struct Place {
+  u32 cta_in_row;
+  u32 thread_in_row;
+
+  ALLNORM_DEVICE u32 lane() const { return thread_in_row % 32; }
+  ALLNORM_DEVICE u32 chunk(u32 i) const { return i * kWarpsPerRow + thread_in_row / 32; }
+  ALLNORM_DEVICE u32 vector(u32 i) const { return i * kThreadsPerRow + thread_in_row; }
+  /// The last chunk of a row may be partial, and the last warps may have no chunk.
+  ALLNORM_DEVICE bool has(u32 i) const { return (i + 1) * kThreadsPerRow <= kVectors || vector(i) < kVectors; }
+};
+
+ALLNORM_DEVICE Place place_in_row() {
+  const u32 cta = cta_in_grid() % kCtasPerRow;
+  return {cta, cta * kThreadsPerCta + thread_in_cta()};
+}
+
+ALLNORM_DEVICE Words4 load_input_vector(const Params& params, u64 row, u32 vector) {
+  return load_input(static_cast<const Words4*>(params.input) + row * kVectors + vector);
+}
+
+ALLNORM_DEVICE void unpack(Words4 v, float (&to)[kVectorElements]) {
+  const u32 words[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+  for (u32 i = 0; i < 4; i++) {
+    if constexpr (spec::kDtype == Dtype::kF32) {
+      to[i] = bits_float(words[i]);
+    } else {
+      const u16 low = static_cast<u16>(words[i]), high = static_cast<u16>(words[i] >> 16);
+      const bool half = spec::kDtype == Dtype::kF16;
+      to[2 * i % kVectorElements] = half ? f16_to_f32(low) : bf16_to_f32(low);
+      to[(2 * i + 1) % kVectorElements] = half ? f16_to_f32(high) : bf16_to_f32(high);
+    }
+  }
+}
+
+/// Rounds to the dtype.
+ALLNORM_DEVICE Words4 pack(const float (&from)[kVectorElements]) {
+  u32 words[4];
+#pragma unroll
+  for (u32 i = 0; i < 4; i++) {
+    if constexpr (spec::kDtype == Dtype::kF32) {
+      words[i] = float_bits(from[i]);
+    } else {
+      const float low = from[2 * i % kVectorElements], high = from[(2 * i + 1) % kVectorElements];
+      words[i] = spec::kDtype == Dtype::kF16 ? f32_to_f16x2(low, high) : f32_to_bf16x2(low, high);
+    }
+  }
+  return {words[0], words[1], words[2], words[3]};
+}
+
+}  // namespace allnorm_kernel
+
+#endif  // ALLNORM_KERNELS_ROW_CUH_

@@ -1,0 +1,70 @@
+// Two-shot: a row goes to its owner (row mod world_size), which sums it and sends the sum to all.
+#include "row_loop.cuh"
+
+namespace allnorm_kernel {
+
+struct TwoShot {
+  static ALLNORM_DEVICE u32 owner_of(u64 row) { return static_cast<u32>(row % kWorldSize); }
+  /// A slot a rank, at the row's owner alone.
+  static ALLNORM_DEVICE u64 scatter_group(const Params& params, u64 row, u32 buffer) {
+    return params.scatter_offset + slot_group(params, row / kWorldSize, buffer, kWorldSize);
+  }
+  /// One slot, at every rank.
+  static ALLNORM_DEVICE u64 broadcast_slot(const Params& params, u64 row, u32 buffer) {
+    return params.broadcast_offset + slot_group(params, row, buffer, 1);
+  }
+  /// The owner has its sum; only a multicast stores it into its slot as well.
+  static ALLNORM_DEVICE bool has_broadcast(const Params& params, u32 owner) {
+    return spec::kMulticast || owner != params.rank;
+  }
+
+  static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation) {
+    const u32 owner = owner_of(row), stale = previous_buffer(rotation.buffer);
+    char* own_memory = params.symmetric[params.rank];
+    if (owner != params.rank) {
+      char* slot =
+          params.symmetric[owner] + scatter_group(params, row, rotation.buffer) + params.rank * params.slot_bytes;
+      for_each_input_vector(params, place, row, [&](u32 vector, Words4 x) {
+        store_relaxed_system(reinterpret_cast<Words4*>(slot) + vector, x);
+      });
+    } else {
+      clear<false>(params, place, own_memory + scatter_group(params, row, stale), rotation.dirty_vectors);
+    }
+    if (has_broadcast(params, owner)) {
+      clear_slot(place, own_memory + broadcast_slot(params, row, stale), rotation.dirty_vectors);
+    }
+  }
+
+  static ALLNORM_DEVICE void sum(const Params& params, Place place, u64 row, u32 buffer, Waiter& waiter,
+                                 RowValues& mine) {
+    const u32 owner = owner_of(row);
+    const char* own_memory = params.symmetric[params.rank];
+    const u64 broadcast = broadcast_slot(params, row, buffer);
+#pragma unroll
+    for (u32 i = 0; i < kChunksPerWarp; i++) {
+      if (!place.has(i)) continue;
+      if (owner == params.rank) {
+        float sum[kVectorElements];
+        gather<false>(params, waiter, own_memory + scatter_group(params, row, buffer), place.vector(i), mine.values[i],
+                      {0, Phase::kScatter, row}, sum);
+        mine.values[i] = pack(sum);
+        // A sum that was given up is partial: nobody must see it.
+        if (kWorldSize > 1 && waiter.alive()) {
+          publish(params, broadcast + place.vector(i) * sizeof(Words4), mine.values[i]);
+        }
+      }
+      // The owner, too, must see its multicast arrive before the row is finished (rule 5).
+      if (kWorldSize > 1 && has_broadcast(params, owner)) {
+        const Words4* slot = reinterpret_cast<const Words4*>(own_memory + broadcast) + place.vector(i);
+        mine.values[i] = wait_for_vector(params, waiter, slot, {owner, Phase::kBroadcast, row});
+      }
+    }
+  }
+};
+
+ALLNORM_KERNEL(kThreadsPerCta) allnorm_two_shot(const ALLNORM_GRID_CONSTANT Params params) {
+  ALLNORM_SHARED Shared shared;
+  for_each_row<TwoShot>(params, shared);
+}
+
+}  // namespace allnorm_kernel

@@ -1,0 +1,81 @@
+// Device: the seam between the runtime and whatever runs kernels.
+//
+// device/cuda implements it over the CUDA driver; the simulator implements it on CPU fibers. Pointers are addresses as
+// kernels see them. Functions throw allnorm::Error (kDriver, kUnsupported) and may be called from any thread.
+#ifndef ALLNORM_DEVICE_DEVICE_H_
+#define ALLNORM_DEVICE_DEVICE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "allnorm/types.h"
+#include "dispatch/spec.h"
+
+namespace allnorm {
+
+/// Memory of a device; freed with the object.
+class DeviceMemory {
+ public:
+  virtual ~DeviceMemory() = default;
+  virtual void* data() const noexcept = 0;
+};
+
+/// How a kernel is launched, apart from the number of CTAs.
+struct LaunchShape {
+  unsigned threads_per_cta = 32;
+  unsigned ctas_per_cluster = 1;
+  bool waits_for_predecessor = false;  ///< Contains griddepcontrol.wait: may start early (PDL).
+};
+
+/// A kernel loaded on a device; must not outlive it.
+class LoadedKernel {
+ public:
+  virtual ~LoadedKernel() = default;
+  /// Clusters that can be resident together on the whole device.
+  virtual unsigned max_resident_clusters() const noexcept = 0;
+  /// The hot path: no lock, no allocation. `params` is the kernel's one argument.
+  virtual void launch(unsigned clusters, void* params, Stream stream) const = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual int ordinal() const noexcept = 0;
+  virtual const std::string& name() const noexcept = 0;  ///< "NVIDIA H200"
+  virtual Target target() const noexcept = 0;
+  virtual int multiprocessors() const noexcept = 0;
+
+  virtual std::unique_ptr<LoadedKernel> load(std::span<const std::byte> binary, const std::string& kernel_name,
+                                             const LaunchShape& shape) = 0;
+
+  /// Memory that this device and the `peers` can store into. Throws kUnsupported, naming the pair, if one cannot.
+  virtual std::unique_ptr<DeviceMemory> allocate_symmetric(std::size_t bytes, std::span<Device* const> peers) = 0;
+  virtual std::unique_ptr<DeviceMemory> allocate(std::size_t bytes) = 0;
+  /// Beside kernels that run: neither waits for a spinning kernel.
+  virtual void fill_words(void* to, std::uint32_t word, std::size_t bytes) = 0;
+  virtual void copy_to_device(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void copy_to_host(void* to, const void* from, std::size_t bytes) = 0;
+  /// Waits for everything on the device.
+  virtual void synchronize() = 0;
+
+  /// Throws kInvalidArgument if the stream is not of this device; if `non_blocking` is asked for, also if the stream
+  /// synchronises with the legacy default stream.
+  virtual void check_stream(Stream stream, bool non_blocking) const = 0;
+  virtual bool is_capturing(Stream stream) const = 0;
+  /// The range of device memory that holds `address`, and whose it is; device -1 if it is not device memory at all.
+  struct AddressRange {
+    int device = -1;
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+  };
+  virtual AddressRange range_of(const void* address) const = 0;
+};
+
+}  // namespace allnorm
+
+#endif  // ALLNORM_DEVICE_DEVICE_H_

@@ -1,0 +1,52 @@
+// Context: what a process needs once: the driver, the GPUs, the compiler with its cache, the environment.
+//
+// Create one and share it; creating several costs their own Plans and nothing else. A Context must outlive every World
+// made from it. All its functions may be called from any thread.
+#ifndef ALLNORM_CONTEXT_H_
+#define ALLNORM_CONTEXT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "allnorm/export.h"
+
+namespace allnorm {
+
+struct ContextOptions {
+  /// A tuned table (JSON). Empty: $ALLNORM_TABLE, then the user's folder, then the shipped tables.
+  std::string table_path;
+  /// Where compiled kernels are kept. Empty: $ALLNORM_CACHE_DIR or the user's cache folder.
+  std::string cache_directory;
+};
+
+/// What the Context has done so far; all counts only grow.
+struct ContextStatistics {
+  std::uint64_t compiled = 0;    ///< Kernels compiled by NVRTC.
+  std::uint64_t disk_hits = 0;   ///< Kernels read from the disk cache.
+  std::uint64_t loaded = 0;      ///< Kernels loaded onto a GPU.
+  double compile_seconds = 0.0;  ///< Wall time in the compiler, summed over kernels.
+};
+
+class ALLNORM_EXPORT Context {
+ public:
+  /// Throws kDriver if there is no usable CUDA driver, kInvalidEnvironment, kInvalidTable.
+  explicit Context(const ContextOptions& options = {});
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  /// GPUs that the driver shows.
+  int device_count() const noexcept;
+  ContextStatistics statistics() const;
+
+  class Impl;
+  Impl& impl() noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace allnorm
+
+#endif  // ALLNORM_CONTEXT_H_

@@ -1,0 +1,107 @@
+// World and Workspace: the memory through which the ranks of a tensor-parallel group meet.
+//
+// A World is all ranks of a group, in this process: each on a GPU of its own, or several (virtual ranks, for tests and
+// demonstrations) on one. Its Workspaces hold the receive buffers, mapped into every rank's GPU, and the rotation state
+// of the protocol, which lives on the device, so that CUDA graphs replay.
+//
+// Lifetime: the Context outlives the World; the World outlives every call on its Workspaces, and every graph that
+// captured one. Destroying it waits for the GPUs.
+// Threads: one call in flight per Workspace, each Workspace used by one thread at a time; different Workspaces may be
+// used from different threads. status() and abort() may be called from any thread at any time.
+// Agreement: all ranks make the same calls in the same order, with the same tokens, hidden_dim, dtype, quant and
+// strategy. Ranks that do not agree wait for each other until the deadline.
+#ifndef ALLNORM_WORKSPACE_H_
+#define ALLNORM_WORKSPACE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "allnorm/context.h"
+#include "allnorm/error.h"
+#include "allnorm/types.h"
+
+namespace allnorm {
+
+struct WorldOptions {
+  /// The GPU of each rank. A GPU named more than once (at most 8 times) carries virtual ranks, whose streams must be
+  /// non-blocking and whose calls ignore launch_with_pdl.
+  std::vector<int> devices;
+  /// The largest row that any call will have: hidden_dim times the size of an element.
+  std::int64_t max_row_bytes = 0;
+  /// The most tokens of a one-shot call; 0: no one-shot calls.
+  std::int64_t max_tokens_one_shot = 0;
+  /// The most tokens of a two-shot call; 0: no two-shot calls.
+  std::int64_t max_tokens_two_shot = 0;
+  /// How long a call waits for a peer, in seconds; 0: for ever. Not set: $ALLNORM_TIMEOUT_SECONDS, or 30.
+  std::optional<double> timeout_seconds;
+};
+
+/// Whether a rank's calls are still good, and if not, who gave up waiting for whom.
+struct WorkspaceStatus {
+  bool healthy = true;
+  ErrorCode code = ErrorCode::kTimeout;  ///< kTimeout or kAborted; meaningful when not healthy.
+  int rank = -1;                         ///< The rank that gave up first (kTimeout).
+  int waited_for = -1;                   ///< The rank that it waited for.
+  std::int64_t row = -1;
+  std::string phase;  ///< "one-shot", "scatter" or "broadcast".
+  Strategy strategy = Strategy::kOneShot;
+  std::uint64_t epoch = 0;  ///< How many calls of the strategy that row had finished.
+  std::string message;      ///< All of this in a sentence, with what to do next.
+};
+
+class ALLNORM_EXPORT Workspace {
+ public:
+  ~Workspace();
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+
+  int rank() const noexcept;
+  int world_size() const noexcept;
+  /// The number of this rank's GPU.
+  int device() const noexcept;
+
+  /// The most tokens of a call; 0 if its rows do not fit.
+  std::int64_t max_tokens(Strategy strategy, int hidden_dim, DataType dtype) const noexcept;
+  /// Bytes of receive buffers that a rank of such a World takes.
+  static std::int64_t required_bytes(const WorldOptions& options);
+
+  /// Reads the device; does not wait for calls that run.
+  WorkspaceStatus status() const;
+  /// Ends all waits of this rank's and its peers' calls. The World is of no use until World::reset().
+  void abort();
+  /// Also for calls already captured in graphs. Seconds; 0: wait for ever.
+  void set_timeout(double seconds);
+
+  class Impl;
+  explicit Workspace(std::unique_ptr<Impl> impl);
+  Impl& impl() noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+class ALLNORM_EXPORT World {
+ public:
+  /// Throws kInvalidArgument, kUnsupported (no peer access between two GPUs, a GPU without a kernel target), kDriver.
+  World(Context& context, const WorldOptions& options);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  int size() const noexcept;
+  Workspace& rank(int rank);
+  /// After a timeout or an abort: waits for all GPUs, renews buffers and state. Graphs captured before go on working.
+  void reset();
+
+  class Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace allnorm
+
+#endif  // ALLNORM_WORKSPACE_H_
