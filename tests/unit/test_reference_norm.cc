@@ -113,6 +113,19 @@ TEST_CASE("epsilon is added to the mean of the squares", "[reference]") {
   CHECK(default_epsilon(DataType::kBF16) == 0x1p-7F);
 }
 
+TEST_CASE("the norm starts from the residual as it is stored", "[reference]") {
+  // In bf16, 256 + 1 is stored as 256. 100 / sqrt((256^2 + 7 * 100^2) / 8) = 0.76828 is above the
+  // middle of 0.765625 and 0.76953125; with 257 it would be 0.76682, below it.
+  std::vector<float> sums(8, 100.0F), residuals(8, 0.0F);
+  sums[0] = 256.0F;
+  residuals[0] = 1.0F;
+  const Bytes ones = matrix(DataType::kBF16, std::vector<float>(8, 1.0F));
+  const Outputs outputs = run({.tokens = 1, .hidden_dim = 8}, {matrix(DataType::kBF16, sums)},
+                              matrix(DataType::kBF16, residuals), ones);
+  CHECK(outputs.residual_out == matrix(DataType::kBF16, sums));
+  CHECK(half_at(outputs.output, 1) == f32_to_bf16(0.76953125F));
+}
+
 TEST_CASE("the norm multiplies by r first, then by the weight", "[reference]") {
   // r = 2^60; with a gamma of 2^100, r * gamma would overflow.
   const Bytes tiny = f32s({0x1p-60F, 0x1p-60F, -0x1p-60F, 0x1p-60F});
