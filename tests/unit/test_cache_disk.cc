@@ -141,6 +141,7 @@ TEST_CASE("a file where a folder should be is a miss and a failed put") {
   const Store store(folder / "cache");
   std::string reason;
   CHECK_FALSE(store.get(kTarget, small_entry().key, reason).has_value());
+  CHECK(reason.find("Not a directory") != std::string::npos);
   CHECK_FALSE(store.put(kTarget, small_entry(), reason));
   CHECK(reason.find("Not a directory") != std::string::npos);
   CHECK(read_bytes(folder / "cache") == "a file");
