@@ -79,7 +79,6 @@ std::optional<Entry> decode(std::string_view bytes, std::string_view key, std::s
     reason = why;
     return std::nullopt;
   };
-  if (bytes.size() < kHeaderBytes) return invalid("too short for an entry");
   Reader reader(bytes);
   if (reader.take(kMagic.size()) != kMagic) return invalid("not an entry of this cache");
   if (reader.number<std::uint32_t>() != kEntrySchema) return invalid("another schema");

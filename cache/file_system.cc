@@ -70,7 +70,7 @@ ReadResult FileSystem::read(const std::string& path) {
   if (fd < 0) {
     const int error = errno;
     struct stat status{};
-    if (error == ENOENT || error == ENOTDIR) {
+    if (error == ENOENT) {
       result.status = ReadResult::Status::kAbsent;
     } else if (error == ELOOP && sys_lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
       result.status = ReadResult::Status::kUntrusted;

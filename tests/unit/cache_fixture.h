@@ -13,6 +13,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -85,9 +86,9 @@ class TestFiles : public FileSystem {
   std::vector<std::string> calls;
   std::string fail;  ///< The call that fails with `error`.
   int error = ENOSPC;
-  std::size_t most = SIZE_MAX;  ///< Bytes that one read or write moves.
-  int interrupts = 0;           ///< How many calls are interrupted first.
-  bool foreign = false;         ///< All files belong to somebody else.
+  std::size_t most = SIZE_MAX;      ///< Bytes that one read or write moves.
+  std::set<std::string> interrupt;  ///< The next of each of these calls is interrupted.
+  bool foreign = false;             ///< All files belong to somebody else.
   std::function<void()> before_lstat;
 
  protected:
@@ -136,10 +137,7 @@ class TestFiles : public FileSystem {
 
  private:
   bool fails(const std::string& name) {
-    const bool interruptible =
-        name == "read" || name == "write" || name == "fsync" || name == "open";
-    if (interruptible && interrupts > 0) {
-      --interrupts;
+    if (interrupt.erase(name) != 0) {
       errno = EINTR;
       return true;
     }

@@ -112,7 +112,9 @@ TEST_CASE("a corrupt file that is written to meanwhile is left") {
 TEST_CASE("threads that put and get the same keys only ever see whole entries") {
   Folder folder;
   constexpr int kKeys = 3;
-  constexpr int kRounds = 150;
+  constexpr int kRounds = 60;
+  constexpr int kWriters = 3;
+  std::atomic<int> writing{kWriters};
   std::atomic<int> wrong{0};
   std::atomic<int> failed{0};
   std::atomic<int> hits{0};
@@ -123,20 +125,23 @@ TEST_CASE("threads that put and get the same keys only ever see whole entries") 
     return entry;
   };
   std::vector<std::thread> threads;
-  for (int writer = 0; writer < 3; ++writer) {
+  for (int writer = 0; writer < kWriters; ++writer) {
     threads.emplace_back([&, writer] {
       const Store store(folder / "cache");
       std::string reason;
       for (int i = 0; i < kRounds; ++i) {
         failed += store.put(kTarget, version(i % kKeys, writer), reason) ? 0 : 1;
       }
+      --writing;
     });
   }
   for (int reader = 0; reader < 3; ++reader) {
     threads.emplace_back([&] {
       const Store store(folder / "cache");
       std::string reason;
-      for (int i = 0; i < 4 * kRounds; ++i) {
+      // Once round all keys after the last put, so that there are hits on the slowest of disks.
+      for (int i = 0, rest = kKeys; rest > 0; ++i) {
+        if (writing == 0) --rest;
         const auto entry = store.get(kTarget, small_entry(i % kKeys).key, reason);
         wrong += reason.empty() ? 0 : 1;
         if (!entry) continue;
