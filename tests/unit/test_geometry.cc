@@ -76,6 +76,9 @@ TEST_CASE("the candidates of a tuner are valid, distinct and few", "[geometry]")
     REQUIRE(!candidates.empty());
     REQUIRE(candidates.size() <= 32);
     REQUIRE(std::set(candidates.begin(), candidates.end()).size() == candidates.size());
-    for (const Geometry& geometry : candidates) REQUIRE(covers_row(geometry, hidden_dim, dtype));
+    for (const Geometry& geometry : candidates) {
+      REQUIRE(covers_row(geometry, hidden_dim, dtype));
+      REQUIRE(4 * chunk_slots(geometry) <= 5 * chunks_per_row(hidden_dim, dtype));
+    }
   });
 }

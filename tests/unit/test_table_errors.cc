@@ -59,6 +59,8 @@ TEST_CASE("the fields of a table are checked at every level", "[table]") {
         "t.json:2: schema: 2 given, allowed: a whole number from 1 to 1");
   CHECK(refusal("\"schema\": 1,", "\"schema\": 1,\n\"shema\": 1,") ==
         "t.json:3: shema: unknown field, allowed: schema, provenance, entries");
+  CHECK(refusal("\"schema\": 1,", "\"shema\":\n[]\n, \"schema\": 1,") ==
+        "t.json:2: shema: unknown field, allowed: schema, provenance, entries");
   CHECK(refusal("\"schema\": 1,", "\"schema\": 1,\n\"schema\": 1,") ==
         "t.json:3: schema: given twice, allowed: once");
   CHECK(refusal("\"driver\": \"580.95\", ", "") == "t.json:3: provenance.driver: missing");
