@@ -1,4 +1,4 @@
-// Catch2, whichever of its two layouts is installed: one header (2.x) or many (3.x).
+// The test framework, version 2 or 3, whichever is installed.
 #ifndef ALLNORM_TESTS_UNIT_CATCH_H_
 #define ALLNORM_TESTS_UNIT_CATCH_H_
 
