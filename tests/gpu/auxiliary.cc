@@ -1,5 +1,6 @@
 #include "gpu/auxiliary.h"
 
+#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "gpu/auxiliary_source.h"
 #include "jit/embedded.h"
 #include "jit/nvrtc.h"
+#include "jit/specialize.h"
 
 namespace allnorm::gpu_tests {
 namespace {
@@ -28,7 +30,9 @@ std::string auxiliary_text() {
 }
 
 std::vector<std::byte> compile(Target target) {
-  return compile_cuda_source(auxiliary_text(), "allnorm_gpu_tests.cu", target);
+  const char* const path = std::getenv("ALLNORM_NVRTC");
+  const auto nvrtc = Nvrtc::load(path == nullptr ? "" : path);
+  return nvrtc->compile(auxiliary_text(), "allnorm_gpu_tests.cu", {}, compile_options(target)).cubin;
 }
 
 }  // namespace
