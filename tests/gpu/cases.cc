@@ -21,10 +21,9 @@ constexpr int kBigOneIn = 40;
 struct Dtypes {
   DataType dtype, gamma;
 };
-constexpr std::array kDtypes = {
-    Dtypes{DataType::kBF16, DataType::kBF16}, Dtypes{DataType::kBF16, DataType::kF32},
-    Dtypes{DataType::kF16, DataType::kF16}, Dtypes{DataType::kF16, DataType::kF32},
-    Dtypes{DataType::kF32, DataType::kF32}};
+constexpr std::array kDtypes = {Dtypes{DataType::kBF16, DataType::kBF16}, Dtypes{DataType::kBF16, DataType::kF32},
+                                Dtypes{DataType::kF16, DataType::kF16}, Dtypes{DataType::kF16, DataType::kF32},
+                                Dtypes{DataType::kF32, DataType::kF32}};
 
 /// What the call is, and which outputs it has.
 struct Mode {
@@ -33,14 +32,13 @@ struct Mode {
   ScaleLayout layout;
   bool zero_padding;
 };
-constexpr std::array kModes = {
-    Mode{true, Quant::kNone, ScaleLayout::kLinear, false},
-    Mode{false, Quant::kNone, ScaleLayout::kLinear, false},
-    Mode{false, Quant::kFp8, ScaleLayout::kLinear, false},
-    Mode{false, Quant::kDynamicFp8, ScaleLayout::kLinear, false},
-    Mode{false, Quant::kNvfp4, ScaleLayout::kLinear, false},
-    Mode{false, Quant::kNvfp4, ScaleLayout::kSwizzled128x4, false},
-    Mode{false, Quant::kNvfp4, ScaleLayout::kSwizzled128x4, true}};
+constexpr std::array kModes = {Mode{true, Quant::kNone, ScaleLayout::kLinear, false},
+                               Mode{false, Quant::kNone, ScaleLayout::kLinear, false},
+                               Mode{false, Quant::kFp8, ScaleLayout::kLinear, false},
+                               Mode{false, Quant::kDynamicFp8, ScaleLayout::kLinear, false},
+                               Mode{false, Quant::kNvfp4, ScaleLayout::kLinear, false},
+                               Mode{false, Quant::kNvfp4, ScaleLayout::kSwizzled128x4, false},
+                               Mode{false, Quant::kNvfp4, ScaleLayout::kSwizzled128x4, true}};
 constexpr std::array kStrategies = {Strategy::kOneShot, Strategy::kTwoShot};
 constexpr std::array kPdls = {Pdl::kOff, Pdl::kEarlyTrigger, Pdl::kLateTrigger};
 constexpr std::array kPatterns = {Pattern::kRandom,      Pattern::kNegativeZeroSubnormal,
@@ -101,9 +99,7 @@ void set_call(Case& c, Axes& axes) {
   c.residual_in_place = c.has_residual_out && axes.pick(kBooleans);
 }
 
-const char* to_string(Pdl pdl) {
-  return pdl == Pdl::kOff ? "off" : pdl == Pdl::kEarlyTrigger ? "early" : "late";
-}
+const char* to_string(Pdl pdl) { return pdl == Pdl::kOff ? "off" : pdl == Pdl::kEarlyTrigger ? "early" : "late"; }
 
 /// Name and value of each axis.
 std::map<std::string, std::string> axes_of(const Case& c) {

@@ -61,7 +61,9 @@ void place_inputs(const Case& c, Layout& layout, Placement& p) {
 }
 
 AnyCall make_call(const Case& c, const Placement& p, std::byte* memory) {
-  const auto matrix = [&](const Piece& piece) { return Tensor{memory + piece.offset, c.dtype, c.tokens, c.hidden_dim}; };
+  const auto matrix = [&](const Piece& piece) {
+    return Tensor{memory + piece.offset, c.dtype, c.tokens, c.hidden_dim};
+  };
   const PdlTrigger trigger = c.pdl == Pdl::kLateTrigger ? PdlTrigger::kLate : PdlTrigger::kEarly;
   if (c.allreduce_only) {
     return AllReduceCall{matrix(p.input), matrix(p.output), c.pdl != Pdl::kOff, trigger, c.strategy};
@@ -129,7 +131,8 @@ void add_fill_jobs(const Case& c, const Placement& p, std::byte* memory, int ran
   const auto first_row = static_cast<std::uint64_t>(c.first_row);
   const auto matrix = [&](const Piece& piece, int matrix_rank) {
     jobs.push_back({memory + piece.offset, rows, columns, first_row, c.seed, static_cast<std::uint32_t>(c.pattern),
-                    static_cast<std::uint32_t>(c.dtype), static_cast<std::uint32_t>(matrix_rank), per_replay ? 1U : 0U});
+                    static_cast<std::uint32_t>(c.dtype), static_cast<std::uint32_t>(matrix_rank),
+                    per_replay ? 1U : 0U});
   };
   matrix(p.input, rank);
   if (c.allreduce_only) return;

@@ -1,7 +1,7 @@
 // Where the tensors of a case lie in a rank's memory, and the call and the inputs that follow from it.
 //
-// All offsets are the same on every rank. Outputs (and inputs that are overwritten in place) come first and lie together,
-// each followed by guard bytes, so that one fill poisons them and one copy fetches them.
+// All offsets are the same on every rank. Outputs (and inputs that are overwritten in place) come first and lie
+// together, each followed by guard bytes, so that one fill poisons them and one copy fetches them.
 #ifndef ALLNORM_TESTS_GPU_PLACEMENT_H_
 #define ALLNORM_TESTS_GPU_PLACEMENT_H_
 

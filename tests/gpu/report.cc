@@ -6,6 +6,7 @@
 #include <fstream>
 #include <random>
 #include <sstream>
+#include <stdexcept>
 
 #include "gpu/gpu.h"
 
@@ -44,10 +45,20 @@ void report_json(const std::string& line) {
   }
 }
 
+bool skip(const std::string& reason) {
+  if (!environment("ALLNORM_TEST_REQUIRE_ALL").empty()) throw std::runtime_error("cannot run: " + reason);
+  std::printf("skipped: %s\n", reason.c_str());
+  return false;
+}
+
 bool has_gpus(int count) {
   if (Gpu::count() >= count) return true;
-  std::printf("skipped: needs %d GPUs, there are %d\n", count, Gpu::count());
-  return false;
+  return skip("needs " + std::to_string(count) + " GPUs, there are " + std::to_string(Gpu::count()));
+}
+
+bool has_memory(std::size_t bytes) {
+  if (Gpu::at(0).free_bytes() >= bytes) return true;
+  return skip("needs " + std::to_string(bytes >> 30) + " GiB of free GPU memory");
 }
 
 double seconds_now() {

@@ -2,6 +2,7 @@
 #ifndef ALLNORM_TESTS_GPU_REPORT_H_
 #define ALLNORM_TESTS_GPU_REPORT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -18,8 +19,10 @@ std::uint64_t test_seed();
 /// One JSON object on a line: to stdout, and appended to the file that ALLNORM_TEST_JSON names.
 void report_json(const std::string& line);
 
-/// True if there are so many GPUs; else says that the test is skipped.
+/// True if there are so many GPUs, or so much memory free on GPU 0. Else says that the test is skipped; where
+/// ALLNORM_TEST_REQUIRE_ALL is set, throws, so that a proof cannot pass by skipping.
 bool has_gpus(int count);
+bool has_memory(std::size_t bytes);
 
 double seconds_now();
 

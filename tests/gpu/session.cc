@@ -76,8 +76,8 @@ void Session::refill() {
   for (const auto& rank : ranks_) {
     rank->stream.poison(rank->arena->data(), output_bytes_);
     const Tally* const no_tally = nullptr;
-    rank->stream.launch(rank->stream.gpu().kernels().fill, kFillCtas, static_cast<unsigned>(rank->job_count), kFillThreads,
-                        rank->jobs->as<const FillJob>(), no_tally);
+    rank->stream.launch(rank->stream.gpu().kernels().fill, kFillCtas, static_cast<unsigned>(rank->job_count),
+                        kFillThreads, rank->jobs->as<const FillJob>(), no_tally);
   }
   wait();
 }
@@ -111,7 +111,8 @@ void Session::wait() {
       if (!rank->stream.wait(5)) statuses += "\n  a stream did not end after abort() either";
     }
   }
-  throw Stuck(fmt::format("calls did not end well{}{}", all_done ? "" : fmt::format(" within {} s", wait_seconds_), statuses));
+  throw Stuck(
+      fmt::format("calls did not end well{}{}", all_done ? "" : fmt::format(" within {} s", wait_seconds_), statuses));
 }
 
 void Session::launch_all() {
@@ -179,7 +180,8 @@ std::vector<std::vector<std::vector<std::uint8_t>>> Session::outputs_of(std::spa
 
 Preparer::Preparer(const WorldOptions& options) {
   constexpr std::size_t kBytes = std::size_t{12} << 30;
-  const auto on_a_gpu = static_cast<std::size_t>(std::count(options.devices.begin(), options.devices.end(), options.devices[0]));
+  const auto on_a_gpu =
+      static_cast<std::size_t>(std::count(options.devices.begin(), options.devices.end(), options.devices[0]));
   WorldOptions small = options;
   // From where rows no longer run all at once in clusters, the geometry changes no more.
   const int tokens = Gpu::at(options.devices[0]).device().multiprocessors() / static_cast<int>(on_a_gpu) / 2 + 2;

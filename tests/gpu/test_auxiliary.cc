@@ -25,8 +25,15 @@ TEST_CASE("inputs made on the GPU have the bytes of those made on the host", "[a
         INFO(fmt::format("pattern {} dtype {} per replay {}", pattern, to_string(dtype), per_replay));
         constexpr int kRank = 3;
         constexpr std::int64_t kFirstRow = 6;
-        const FillJob job = {data.data(), kRows, kColumns, kFirstRow, kSeed, static_cast<std::uint32_t>(pattern),
-                             static_cast<std::uint32_t>(dtype), kRank, per_replay ? 1U : 0U};
+        const FillJob job = {data.data(),
+                             kRows,
+                             kColumns,
+                             kFirstRow,
+                             kSeed,
+                             static_cast<std::uint32_t>(pattern),
+                             static_cast<std::uint32_t>(dtype),
+                             kRank,
+                             per_replay ? 1U : 0U};
         jobs.write(&job, sizeof(job));
         stream.launch(gpu.kernels().fill, 4, 1, 256, jobs.as<const FillJob>(), tally_buffer.as<const Tally>());
         REQUIRE(stream.wait(10));

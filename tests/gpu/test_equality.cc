@@ -1,4 +1,5 @@
-// Every rank's outputs equal the CPU reference to the byte, for calls that change shape from one to the next on one World.
+// Every rank's outputs equal the CPU reference to the byte, for calls that change shape from one to the next on one
+// World.
 #include <fmt/format.h>
 
 #include "catch.h"
@@ -73,12 +74,12 @@ std::size_t check_equality(const char* test, int world_size, bool virtual_ranks,
 
   const Result result = run_cases(options, cases, start);
   const ContextStatistics statistics = shared_context().statistics();
-  report_json(fmt::format("{{\"test\":\"{}\",\"world_size\":{},\"seed\":{},\"cases_asked\":{},\"cases_run\":{},"
-                          "\"failures\":{},\"stuck\":{},\"seconds\":{:.1f},\"compiled\":{},\"compile_seconds\":{:.1f},"
-                          "\"axes\":{}}}",
-                          test, world_size, seed, case_count, result.ran.size(), result.failures, !result.stuck.empty(),
-                          seconds_now() - start, statistics.compiled, statistics.compile_seconds,
-                          axis_counts_json(result.ran)));
+  report_json(fmt::format(
+      "{{\"test\":\"{}\",\"world_size\":{},\"seed\":{},\"cases_asked\":{},\"cases_run\":{},"
+      "\"failures\":{},\"stuck\":{},\"seconds\":{:.1f},\"compiled\":{},\"compile_seconds\":{:.1f},"
+      "\"axes\":{}}}",
+      test, world_size, seed, case_count, result.ran.size(), result.failures, !result.stuck.empty(),
+      seconds_now() - start, statistics.compiled, statistics.compile_seconds, axis_counts_json(result.ran)));
   INFO("world size " << world_size << ", ALLNORM_TEST_SEED=" << seed);
   CHECK(result.stuck == "");
   CHECK(result.failures == 0);

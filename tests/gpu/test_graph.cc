@@ -147,16 +147,17 @@ void check_replays(Session& session, const std::vector<Case>& calls, const std::
     if (tally.mismatches > 0) {
       const std::uint64_t replay = tally.first_mismatch / calls.size();
       const Case& c = calls[tally.first_mismatch % calls.size()];
-      FAIL_CHECK(fmt::format("{}: rank {}: {} of {} digests differ, the first in replay {} (input seed {:#x}), call {}: {}",
-                             name, rank, tally.mismatches, replays * calls.size(), replay, replay_seed(c.seed, replay),
-                             c.index, describe(c)));
+      FAIL_CHECK(fmt::format(
+          "{}: rank {}: {} of {} digests differ, the first in replay {} (input seed {:#x}), call {}: {}", name, rank,
+          tally.mismatches, replays * calls.size(), replay, replay_seed(c.seed, replay), c.index, describe(c)));
     }
     CHECK(tally.replays == replays);
   }
-  report_json(fmt::format("{{\"test\":\"graph\",\"name\":\"{}\",\"ranks\":{},\"replays\":{},\"calls_per_replay\":{},"
-                          "\"nodes\":{},\"mismatches\":{},\"milliseconds\":{:.1f},\"axes\":{}}}",
-                          name, ranks.size(), replays, calls.size(), ranks[0]->graph->nodes(), mismatches, milliseconds,
-                          axis_counts_json(calls)));
+  report_json(
+      fmt::format("{{\"test\":\"graph\",\"name\":\"{}\",\"ranks\":{},\"replays\":{},\"calls_per_replay\":{},"
+                  "\"nodes\":{},\"mismatches\":{},\"milliseconds\":{:.1f},\"axes\":{}}}",
+                  name, ranks.size(), replays, calls.size(), ranks[0]->graph->nodes(), mismatches, milliseconds,
+                  axis_counts_json(calls)));
 }
 
 void check_graphs(int world_size, bool virtual_ranks, std::size_t call_count, std::size_t replays) {

@@ -10,12 +10,6 @@ namespace {
 
 constexpr int kHiddenDim = 65536;
 
-bool has_memory(std::size_t bytes) {
-  if (Gpu::at(0).free_bytes() >= bytes) return true;
-  fmt::print("skipped: needs {} GiB of GPU memory\n", bytes >> 30);
-  return false;
-}
-
 Case large_case(int world_size, std::int64_t tokens, Strategy strategy) {
   Case c;
   c.seed = 5;

@@ -23,9 +23,10 @@ struct Task {
   std::int64_t end = 0;
 };
 
-std::vector<std::uint8_t> filled(const Case& c, reference::Pattern pattern, DataType dtype, std::uint64_t seed, int rank,
-                                 std::int64_t rows, std::int64_t first_row) {
-  std::vector<std::uint8_t> data(static_cast<std::size_t>(rows) * static_cast<std::size_t>(c.hidden_dim) * size_of(dtype));
+std::vector<std::uint8_t> filled(const Case& c, reference::Pattern pattern, DataType dtype, std::uint64_t seed,
+                                 int rank, std::int64_t rows, std::int64_t first_row) {
+  std::vector<std::uint8_t> data(static_cast<std::size_t>(rows) * static_cast<std::size_t>(c.hidden_dim) *
+                                 size_of(dtype));
   reference::fill(pattern, dtype, seed, rank, data.data(), rows, c.hidden_dim, first_row);
   return data;
 }
@@ -63,8 +64,8 @@ class Comparison {
     for (std::size_t i = 0; i < expected.size(); i += element_bytes) {
       if (std::memcmp(got + i, expected.data() + i, element_bytes) == 0) continue;
       const std::size_t row = static_cast<std::size_t>(first_row) + i / row_bytes;
-      note(tensor, rank, fmt::format("row {} column {}", row, i % row_bytes / element_bytes), hex(got + i, element_bytes),
-           hex(expected.data() + i, element_bytes));
+      note(tensor, rank, fmt::format("row {} column {}", row, i % row_bytes / element_bytes),
+           hex(got + i, element_bytes), hex(expected.data() + i, element_bytes));
     }
   }
 
@@ -91,7 +92,8 @@ class Comparison {
     return text;
   }
 
-  void note(const char* tensor, int rank, const std::string& where, const std::string& got, const std::string& expected) {
+  void note(const char* tensor, int rank, const std::string& where, const std::string& got,
+            const std::string& expected) {
     if (++mismatches_ > kReported) return;
     first_.push_back(fmt::format("rank {} {} {}: got {}, expected {}", rank, tensor, where, got, expected));
   }
