@@ -68,10 +68,9 @@ int Gpu::count() { return loaded().count; }
 const std::string& Gpu::why_none() { return loaded().why_none; }
 
 Gpu& Gpu::at(int ordinal) {
-  static std::map<int, std::unique_ptr<Gpu>> gpus;
-  auto& gpu = gpus[ordinal];
-  if (gpu == nullptr) gpu = std::make_unique<Gpu>(loaded().driver, ordinal);
-  return *gpu;
+  // Never destroyed: when statics are, the driver may be gone.
+  static auto& gpus = *new std::map<int, Gpu>;
+  return gpus.try_emplace(ordinal, loaded().driver, ordinal).first->second;
 }
 
 const AuxiliaryKernels& Gpu::kernels() {
@@ -92,9 +91,13 @@ GpuStream::GpuStream(Gpu& gpu) : gpu_(gpu) {
   gpu.check(gpu.driver().cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
 }
 
-GpuStream::~GpuStream() { gpu_.driver().cuStreamDestroy(stream_); }
+GpuStream::~GpuStream() {
+  const auto scope = current(gpu_);
+  gpu_.driver().cuStreamDestroy(stream_);
+}
 
 bool GpuStream::is_done() const {
+  const auto scope = current(gpu_);
   const CUresult result = more().stream_query(stream_);
   if (result == CUDA_ERROR_NOT_READY) return false;
   gpu_.check(result, "cuStreamQuery");
@@ -168,6 +171,7 @@ GpuGraph::GpuGraph(const GpuStream& stream, const std::function<void()>& enqueue
 }
 
 GpuGraph::~GpuGraph() {
+  const auto scope = current(stream_.gpu());
   stream_.gpu().driver().cuGraphExecDestroy(executable_);
   stream_.gpu().driver().cuGraphDestroy(graph_);
 }
@@ -187,7 +191,10 @@ GpuEvent::GpuEvent(Gpu& gpu) : gpu_(gpu) {
   gpu.check(gpu.driver().cuEventCreate(&event_, CU_EVENT_DEFAULT), "cuEventCreate");
 }
 
-GpuEvent::~GpuEvent() { gpu_.driver().cuEventDestroy(event_); }
+GpuEvent::~GpuEvent() {
+  const auto scope = current(gpu_);
+  gpu_.driver().cuEventDestroy(event_);
+}
 
 void GpuEvent::record(const GpuStream& stream) const {
   const auto scope = current(gpu_);

@@ -25,7 +25,8 @@ std::size_t output_bytes_of(const Case& c) {
 }  // namespace
 
 Context& shared_context() {
-  static Context context;
+  // Never destroyed: unloading thousands of kernels takes its time, and the driver may be gone.
+  static Context& context = *new Context;
   return context;
 }
 
