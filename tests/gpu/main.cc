@@ -7,9 +7,11 @@
 
 int main(int argc, char** argv) {
   constexpr int kSkipped = 77;
-  if (allnorm::gpu_tests::Gpu::count() == 0) {
+  Catch::Session session;
+  if (const int wrong = session.applyCommandLine(argc, argv); wrong != 0) return wrong;
+  if (!session.configData().listTests && allnorm::gpu_tests::Gpu::count() == 0) {
     std::printf("skipped: no usable GPU: %s\n", allnorm::gpu_tests::Gpu::why_none().c_str());
     return kSkipped;
   }
-  return Catch::Session().run(argc, argv);
+  return session.run();
 }
