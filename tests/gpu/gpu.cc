@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <map>
 #include <thread>
 #include <utility>
@@ -23,7 +24,8 @@ const Loaded& loaded() {
   static const Loaded instance = [] {
     Loaded result;
     try {
-      result.driver = cuda::Driver::load("");
+      const char* const path = std::getenv("ALLNORM_DRIVER");
+      result.driver = cuda::Driver::load(path == nullptr ? "" : path);
       result.driver->check(result.driver->cuDeviceGetCount(&result.count), "cuDeviceGetCount");
       if (result.count == 0) result.why_none = "the driver shows no GPU";
     } catch (const Error& error) {
