@@ -16,7 +16,7 @@ using reference::Pattern;
 constexpr std::array kHiddenDims = {8, 16, 24, 256, 2880, 4096, 4544, 5120, 7168, 8192, 16384, 65536};
 constexpr std::array<std::int64_t, 9> kTokens = {1, 2, 3, 7, 8, 33, 128, 500, 2048};
 constexpr std::int64_t kBig = std::int64_t{4} << 20;
-constexpr int kBigOneIn = 40;
+constexpr int kBigOneIn = 12;
 
 struct Dtypes {
   DataType dtype, gamma;

@@ -66,7 +66,7 @@ struct SampleOptions {
 };
 
 /// Every (hidden_dim, tokens) that is allowed once, every value of every axis, then at random; cases of more than 4M
-/// elements only once in 40 times after that. Neighbours in the result share nothing but by chance.
+/// elements only once in 12 times after that. Neighbours in the result share nothing but by chance.
 std::vector<Case> sample_cases(const SampleOptions& options);
 
 /// How many different valid cases the axes make, seeds apart.
