@@ -34,35 +34,34 @@ allnorm_allreduce_call allreduce_defaults() {
   return value;
 }
 
-/// `argument` names the tensor's dtype. A tensor that is not given is not looked at.
+/// `argument` names the tensor's dtype. Without data its shape still counts: prepare needs no pointers.
 Tensor to_tensor(const allnorm_tensor& from, const char* argument) {
-  if (from.data == nullptr) return {};
   return {from.data, to_data_type(from.dtype, argument), from.rows, from.columns};
 }
 
 PdlTrigger to_trigger(allnorm_pdl_trigger number) {
-  return to_enum(number, {PdlTrigger::kEarly, PdlTrigger::kLate}, "call.pdl_trigger");
+  return to_enum(number, {PdlTrigger::kEarly, PdlTrigger::kLate}, "pdl_trigger");
 }
 
 FusedCall read_call(const allnorm_fused_call* given) {
   const allnorm_fused_call from = read_struct(given, kSmallestFusedCall, fused_defaults(), "call");
   FusedCall to;
-  to.input = to_tensor(from.input, "call.input.dtype");
-  to.residual_in = to_tensor(from.residual_in, "call.residual_in.dtype");
-  to.gamma = to_tensor(from.gamma, "call.gamma.dtype");
+  to.input = to_tensor(from.input, "input.dtype");
+  to.residual_in = to_tensor(from.residual_in, "residual_in.dtype");
+  to.gamma = to_tensor(from.gamma, "gamma.dtype");
   if (from.epsilon != ALLNORM_DEFAULT_EPSILON) to.epsilon = from.epsilon;
-  to.output = to_tensor(from.output, "call.output.dtype");
-  to.residual_out = to_tensor(from.residual_out, "call.residual_out.dtype");
-  to.quant_out = to_tensor(from.quant_out, "call.quant_out.dtype");
-  to.scale_out = to_tensor(from.scale_out, "call.scale_out.dtype");
+  to.output = to_tensor(from.output, "output.dtype");
+  to.residual_out = to_tensor(from.residual_out, "residual_out.dtype");
+  to.quant_out = to_tensor(from.quant_out, "quant_out.dtype");
+  to.scale_out = to_tensor(from.scale_out, "scale_out.dtype");
   to.output_scale = from.output_scale;
   to.output_scale_pointer = from.output_scale_pointer;
-  to.layout = to_enum(from.layout, {ScaleLayout::kSwizzled128x4, ScaleLayout::kSwizzled8x4, ScaleLayout::kLinear},
-                      "call.layout");
-  to.quant = to_enum(from.quant, {Quant::kNone, Quant::kFp8, Quant::kNvfp4, Quant::kDynamicFp8}, "call.quant");
+  to.layout =
+      to_enum(from.layout, {ScaleLayout::kSwizzled128x4, ScaleLayout::kSwizzled8x4, ScaleLayout::kLinear}, "layout");
+  to.quant = to_enum(from.quant, {Quant::kNone, Quant::kFp8, Quant::kNvfp4, Quant::kDynamicFp8}, "quant");
   to.launch_with_pdl = from.launch_with_pdl != 0;
   to.pdl_trigger = to_trigger(from.pdl_trigger);
-  to.strategy = to_strategy(from.strategy, "call.strategy");
+  to.strategy = to_strategy(from.strategy, "strategy");
   to.weight_bias = from.weight_bias;
   to.zero_scale_padding = from.zero_scale_padding != 0;
   return to;
@@ -71,11 +70,11 @@ FusedCall read_call(const allnorm_fused_call* given) {
 AllReduceCall read_call(const allnorm_allreduce_call* given) {
   const allnorm_allreduce_call from = read_struct(given, kSmallestAllReduceCall, allreduce_defaults(), "call");
   AllReduceCall to;
-  to.input = to_tensor(from.input, "call.input.dtype");
-  to.output = to_tensor(from.output, "call.output.dtype");
+  to.input = to_tensor(from.input, "input.dtype");
+  to.output = to_tensor(from.output, "output.dtype");
   to.launch_with_pdl = from.launch_with_pdl != 0;
   to.pdl_trigger = to_trigger(from.pdl_trigger);
-  to.strategy = to_strategy(from.strategy, "call.strategy");
+  to.strategy = to_strategy(from.strategy, "strategy");
   return to;
 }
 
