@@ -92,8 +92,7 @@ std::int64_t JsonField::integer(std::int64_t smallest, std::int64_t largest, std
 }
 
 std::int64_t JsonField::integer_of(std::span<const int> allowed) const {
-  if (node_->kind != Kind::kInteger ||
-      std::find(allowed.begin(), allowed.end(), node_->integer) == allowed.end()) {
+  if (node_->kind != Kind::kInteger || std::find(allowed.begin(), allowed.end(), node_->integer) == allowed.end()) {
     refuse(fmt::format("{}", fmt::join(allowed, ", ")));
   }
   return node_->integer;

@@ -122,8 +122,7 @@ struct Errors {
   double dynamic_scale = 0;  // the largest relative error of a scale
 };
 
-void measure_output(const Case& c, const Outputs& outputs, const std::vector<double>& n,
-                    Errors& e) {
+void measure_output(const Case& c, const Outputs& outputs, const std::vector<double>& n, Errors& e) {
   const std::vector<double> ours = widened(c.dtype, outputs.output);
   std::vector<double> ulps(n.size());
   for (std::size_t i = 0; i < n.size(); ++i) {
@@ -141,8 +140,7 @@ void measure_fp8(const Case& c, const std::vector<double>& n, Errors& e) {
   const Outputs dynamic = contract(c, Quant::kDynamicFp8);
   const auto hidden = static_cast<std::size_t>(c.hidden);
   for (std::size_t i = 0; i < n.size(); i += hidden) {
-    const double scale =
-        std::max(largest(std::span(n).subspan(i, hidden)) / 448.0, 1.0 / (512.0 * 448.0));
+    const double scale = std::max(largest(std::span(n).subspan(i, hidden)) / 448.0, 1.0 / (512.0 * 448.0));
     const double ours = load<float>(dynamic.scale_out.data(), i / hidden);
     e.dynamic_scale = std::max(e.dynamic_scale, std::fabs(ours - scale) / scale);
     for (std::size_t j = i; j < i + hidden; ++j) {
@@ -169,8 +167,7 @@ void measure_nvfp4(const Case& c, const std::vector<double>& n, Errors& e) {
 
 void print_table(const char* title, bool from_residual, std::int64_t tokens) {
   std::printf("## %s\n\n", title);
-  std::printf(
-      "| dtype | world | hidden | max ulp | mean ulp | p99 ulp | FP8 codes | dynamic FP8 codes | ");
+  std::printf("| dtype | world | hidden | max ulp | mean ulp | p99 ulp | FP8 codes | dynamic FP8 codes | ");
   std::printf("its scale, relative | NVFP4 codes | NVFP4 scales |\n");
   std::printf("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n");
   const char* const names[] = {"f32", "f16", "bf16"};
@@ -202,7 +199,6 @@ int main(int argc, char** argv) {
   const int tokens = argc > 1 ? std::atoi(argv[1]) : 64;
   if (tokens < 1) return std::fprintf(stderr, "usage: accuracy [tokens]\n"), 2;
   allnorm::reference::print_table("The whole call", false, tokens);
-  allnorm::reference::print_table("The norm and the quantization, from the stored residual_out",
-                                  true, tokens);
+  allnorm::reference::print_table("The norm and the quantization, from the stored residual_out", true, tokens);
   return 0;
 }

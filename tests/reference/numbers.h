@@ -65,10 +65,8 @@ constexpr std::uint32_t decode_magnitude(std::uint32_t code) {
   constexpr std::uint32_t kBiasChange = 127 - kBias;
   if (code >> kMantissaBits != 0) return (code << kAdded) + (kBiasChange << 23);
   if (code == 0) return 0;
-  const auto leading_zeros =
-      static_cast<std::uint32_t>(std::countl_zero(code)) - (31 - kMantissaBits);
-  return ((code << (leading_zeros + kAdded)) & 0x7FFFFF) |
-         ((kBiasChange + 1 - leading_zeros) << 23);
+  const auto leading_zeros = static_cast<std::uint32_t>(std::countl_zero(code)) - (31 - kMantissaBits);
+  return ((code << (leading_zeros + kAdded)) & 0x7FFFFF) | ((kBiasChange + 1 - leading_zeros) << 23);
 }
 
 }  // namespace detail
@@ -112,9 +110,7 @@ inline float f16_to_f32(std::uint16_t bits) {
   return float_of(sign | detail::decode_magnitude<10, 15>(code));
 }
 
-inline float bf16_to_f32(std::uint16_t bits) {
-  return float_of(static_cast<std::uint32_t>(bits) << 16);
-}
+inline float bf16_to_f32(std::uint16_t bits) { return float_of(static_cast<std::uint32_t>(bits) << 16); }
 
 inline float e4m3_to_f32(std::uint8_t bits) {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x80) << 24;

@@ -48,8 +48,8 @@ inline constexpr int kGammaRank = 1001;
 
 /// Writes [rows, columns] of dtype (f32, f16 or bf16). `first_row` is the number of data's first
 /// row: a part of a matrix is filled with the bits that the whole would have.
-void fill(Pattern pattern, DataType dtype, std::uint64_t seed, int rank, void* data,
-          std::int64_t rows, std::int64_t columns, std::int64_t first_row = 0);
+void fill(Pattern pattern, DataType dtype, std::uint64_t seed, int rank, void* data, std::int64_t rows,
+          std::int64_t columns, std::int64_t first_row = 0);
 
 }  // namespace allnorm::reference
 

@@ -93,9 +93,7 @@ class TestFiles : public FileSystem {
 
  protected:
   int sys_open(const char* path, int flags, mode_t mode) override {
-    const std::string name = (flags & O_CREAT) != 0       ? "create"
-                             : (flags & O_DIRECTORY) != 0 ? "open_directory"
-                                                          : "open";
+    const std::string name = (flags & O_CREAT) != 0 ? "create" : (flags & O_DIRECTORY) != 0 ? "open_directory" : "open";
     if (name == "create") {
       CHECK((flags & O_EXCL) != 0);
       CHECK(mode == 0600);
@@ -127,9 +125,7 @@ class TestFiles : public FileSystem {
   int sys_rename(const char* from, const char* to) override {
     return fails("rename") ? -1 : FileSystem::sys_rename(from, to);
   }
-  int sys_unlink(const char* path) override {
-    return fails("unlink") ? -1 : FileSystem::sys_unlink(path);
-  }
+  int sys_unlink(const char* path) override { return fails("unlink") ? -1 : FileSystem::sys_unlink(path); }
   int sys_mkdir(const char* path, mode_t mode) override {
     CHECK(mode == 0700);
     return fails("mkdir") ? -1 : FileSystem::sys_mkdir(path, mode);

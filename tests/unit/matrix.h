@@ -30,19 +30,13 @@ inline Bytes f32_bits(const std::vector<std::uint32_t>& words) {
   return bytes;
 }
 
-inline float f32_at(const Bytes& bytes, std::size_t index) {
-  return load<float>(bytes.data(), index);
-}
-inline std::uint32_t word_at(const Bytes& bytes, std::size_t index) {
-  return load<std::uint32_t>(bytes.data(), index);
-}
-inline std::uint16_t half_at(const Bytes& bytes, std::size_t index) {
-  return load<std::uint16_t>(bytes.data(), index);
-}
+inline float f32_at(const Bytes& bytes, std::size_t index) { return load<float>(bytes.data(), index); }
+inline std::uint32_t word_at(const Bytes& bytes, std::size_t index) { return load<std::uint32_t>(bytes.data(), index); }
+inline std::uint16_t half_at(const Bytes& bytes, std::size_t index) { return load<std::uint16_t>(bytes.data(), index); }
 
 /// run() on buffers that the test holds as bytes; the world is as large as `inputs`.
-inline Outputs run(Call call, const std::vector<Bytes>& inputs, const Bytes& residual,
-                   const Bytes& gamma, std::uint8_t poison = 0xAA, int threads = 1) {
+inline Outputs run(Call call, const std::vector<Bytes>& inputs, const Bytes& residual, const Bytes& gamma,
+                   std::uint8_t poison = 0xAA, int threads = 1) {
   std::vector<const void*> pointers;
   for (const Bytes& input : inputs) pointers.push_back(input.data());
   call.world_size = static_cast<int>(inputs.size());
@@ -51,10 +45,7 @@ inline Outputs run(Call call, const std::vector<Bytes>& inputs, const Bytes& res
 
 /// One row of f32, fused, without quantization, epsilon 0.
 inline Call f32_row(int hidden_dim) {
-  return {.tokens = 1,
-          .hidden_dim = hidden_dim,
-          .dtype = DataType::kF32,
-          .gamma_dtype = DataType::kF32};
+  return {.tokens = 1, .hidden_dim = hidden_dim, .dtype = DataType::kF32, .gamma_dtype = DataType::kF32};
 }
 
 /// The plain all-reduce of one row.

@@ -16,8 +16,7 @@ namespace allnorm::cache::test {
 
 TEST_CASE("what was put is got, from the documented place, and private") {
   Fixture f;
-  CHECK(f.path == f.folder.path() + "/cache/v1/sm_90a/" + f.entry.key.substr(0, 2) + "/" +
-                      f.entry.key + ".bin");
+  CHECK(f.path == f.folder.path() + "/cache/v1/sm_90a/" + f.entry.key.substr(0, 2) + "/" + f.entry.key + ".bin");
   CHECK(f.hit());
   CHECK(f.reason.empty());
   CHECK(mode_of(f.path) == 0600);
@@ -120,8 +119,7 @@ TEST_CASE("threads that put and get the same keys only ever see whole entries") 
   std::atomic<int> hits{0};
   const auto version = [](int key, int number) {
     Entry entry = small_entry(key);
-    entry.payload =
-        std::string(static_cast<std::size_t>(5000 * (number + 1)), static_cast<char>('a' + number));
+    entry.payload = std::string(static_cast<std::size_t>(5000 * (number + 1)), static_cast<char>('a' + number));
     return entry;
   };
   std::vector<std::thread> threads;

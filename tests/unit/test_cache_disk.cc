@@ -120,8 +120,8 @@ TEST_CASE("an entry is on the disk before it has its name") {
   Fixture f;
   f.files.calls.clear();
   REQUIRE(f.store.put(kTarget, f.entry, f.reason));
-  CHECK(f.files.calls == std::vector<std::string>{"create", "write", "fsync", "close", "rename",
-                                                  "open_directory", "fsync", "close"});
+  CHECK(f.files.calls ==
+        std::vector<std::string>{"create", "write", "fsync", "close", "rename", "open_directory", "fsync", "close"});
 }
 
 TEST_CASE("interrupted and partial reads and writes go on") {

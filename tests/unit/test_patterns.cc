@@ -87,8 +87,7 @@ TEST_CASE("a third of the zeros and subnormals are -0, and all have subnormals",
     const float smallest_normal = dtype == DataType::kF16 ? 0x1p-14F : 0x1p-126F;
     CHECK(count(numbers, -1, [](float x) { return bits_of(x) == 0x80000000; }) > 7000);
     CHECK(count(numbers, -1, [](float x) { return bits_of(x) == 0; }) > 3000);
-    CHECK(count(numbers, -1, [&](float x) { return x != 0 && std::fabs(x) < smallest_normal; }) >
-          10000);
+    CHECK(count(numbers, -1, [&](float x) { return x != 0 && std::fabs(x) < smallest_normal; }) > 10000);
     CHECK(count(numbers, -1, [](float x) { return std::fabs(x) > 0.5F; }) > 1000);
   }
 }

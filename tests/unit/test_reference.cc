@@ -23,9 +23,7 @@ std::uint32_t bits_at(DataType dtype, const Bytes& bytes, std::size_t i) {
   return dtype == DataType::kF32 ? word_at(bytes, i) : half_at(bytes, i);
 }
 
-std::uint32_t negative_zero(DataType dtype) {
-  return dtype == DataType::kF32 ? 0x80000000 : 0x8000;
-}
+std::uint32_t negative_zero(DataType dtype) { return dtype == DataType::kF32 ? 0x80000000 : 0x8000; }
 
 }  // namespace
 
@@ -51,11 +49,9 @@ TEST_CASE("the sum is taken in rank order", "[reference]") {
 TEST_CASE("the sum is kept in f32 and rounded to the dtype once", "[reference]") {
   // In bf16, 256 + 1 is a tie that goes back to 256; 258 can be represented. f16: 2048 and 2050.
   const auto all = [](DataType dtype, float x) { return matrix(dtype, std::vector<float>(8, x)); };
-  const Bytes b = sum(DataType::kBF16, {all(DataType::kBF16, 256), all(DataType::kBF16, 1),
-                                        all(DataType::kBF16, 1)});
+  const Bytes b = sum(DataType::kBF16, {all(DataType::kBF16, 256), all(DataType::kBF16, 1), all(DataType::kBF16, 1)});
   CHECK(b == all(DataType::kBF16, 258));
-  const Bytes h = sum(DataType::kF16,
-                      {all(DataType::kF16, 2048), all(DataType::kF16, 1), all(DataType::kF16, 1)});
+  const Bytes h = sum(DataType::kF16, {all(DataType::kF16, 2048), all(DataType::kF16, 1), all(DataType::kF16, 1)});
   CHECK(h == all(DataType::kF16, 2050));
 }
 
@@ -78,8 +74,7 @@ TEST_CASE("no sum of sanitised inputs is -0", "[reference]") {
           for (std::size_t i = 0; i < kHidden; ++i) {
             const bool cancel = rank == 1 && i % 3 == 0;
             const std::uint32_t sign = negative_zero(dtype);
-            std::uint32_t bits =
-                bits_at(dtype, cancel ? inputs[0] : input, i) ^ (cancel ? sign : 0);
+            std::uint32_t bits = bits_at(dtype, cancel ? inputs[0] : input, i) ^ (cancel ? sign : 0);
             if (bits == sign) bits = 0;
             if (dtype == DataType::kF32) store(input.data(), i, bits);
             if (dtype != DataType::kF32) store(input.data(), i, static_cast<std::uint16_t>(bits));
@@ -138,8 +133,7 @@ TEST_CASE("a row does not depend on the others, nor on the number of threads", "
     Call call{.tokens = kTokens, .hidden_dim = kHidden, .quant = quant, .epsilon = 0x1p-7F};
     std::vector<Bytes> parts(4, Bytes(kTokens * kHidden * 2));
     for (int rank = 0; rank < 4; ++rank) {
-      fill(Pattern::kRandom, call.dtype, 1, rank, parts[static_cast<std::size_t>(rank)].data(),
-           kTokens, kHidden);
+      fill(Pattern::kRandom, call.dtype, 1, rank, parts[static_cast<std::size_t>(rank)].data(), kTokens, kHidden);
     }
     const Bytes gamma(parts[3].begin(), parts[3].begin() + kHidden * 2);
     const Outputs all = run(call, {parts[0], parts[1]}, parts[2], gamma);

@@ -73,8 +73,7 @@ TEST_CASE("chunks of a row are added by lane, and then by the butterfly", "[refe
   }
 }
 
-TEST_CASE("every lane of the whole butterfly has the bits that the reference gives",
-          "[reference]") {
+TEST_CASE("every lane of the whole butterfly has the bits that the reference gives", "[reference]") {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
   for (const std::size_t size : {16UL, 128UL, 2880UL, 7168UL, 20480UL}) {
@@ -120,8 +119,8 @@ TEST_CASE("the norm starts from the residual as it is stored", "[reference]") {
   sums[0] = 256.0F;
   residuals[0] = 1.0F;
   const Bytes ones = matrix(DataType::kBF16, std::vector<float>(8, 1.0F));
-  const Outputs outputs = run({.tokens = 1, .hidden_dim = 8}, {matrix(DataType::kBF16, sums)},
-                              matrix(DataType::kBF16, residuals), ones);
+  const Outputs outputs =
+      run({.tokens = 1, .hidden_dim = 8}, {matrix(DataType::kBF16, sums)}, matrix(DataType::kBF16, residuals), ones);
   CHECK(outputs.residual_out == matrix(DataType::kBF16, sums));
   CHECK(half_at(outputs.output, 1) == f32_to_bf16(0.76953125F));
 }

@@ -36,8 +36,7 @@ Bytes head(const Bytes& bytes, std::size_t count) {
 
 TEST_CASE("FP8 divides by the output scale and saturates", "[reference]") {
   const Call call{.quant = Quant::kFp8, .output_scale = 2.0F};
-  const Outputs outputs =
-      quantize_row(call, {2, -3, 896, -1e30F, -0.0F, kInfinity, kNan, 0x1p-20F});
+  const Outputs outputs = quantize_row(call, {2, -3, 896, -1e30F, -0.0F, kInfinity, kNan, 0x1p-20F});
   CHECK(outputs.quant_out == Bytes{0x38, 0xBC, 0x7E, 0xFE, 0x80, 0x7E, 0x7F, 0x00});
   CHECK(outputs.scale_out.empty());
 }
@@ -60,8 +59,7 @@ TEST_CASE("dynamic FP8 scales a row so that its largest magnitude is 448", "[ref
 
 TEST_CASE("dynamic FP8 multiplies by the reciprocal of its scale", "[reference]") {
   // Found by search: here a division would give 7A.
-  const Outputs outputs =
-      quantize_row({.quant = Quant::kDynamicFp8}, {0x1.14p+0F, 0x1.9ep-1F, 0, 0});
+  const Outputs outputs = quantize_row({.quant = Quant::kDynamicFp8}, {0x1.14p+0F, 0x1.9ep-1F, 0, 0});
   CHECK(outputs.quant_out == Bytes{0x7E, 0x7B, 0x00, 0x00});
 }
 
@@ -100,8 +98,7 @@ TEST_CASE("each token has a dynamic FP8 scale of its own", "[reference]") {
 }
 
 TEST_CASE("NVFP4 puts the even column into the low nibble", "[reference]") {
-  const Outputs outputs =
-      nvfp4({0.5F, -6, 1, 1.5F, 2, 3, 4, 6, -0.0F, -0.5F, 0, 0, 5, 2.5F, 0, -4});
+  const Outputs outputs = nvfp4({0.5F, -6, 1, 1.5F, 2, 3, 4, 6, -0.0F, -0.5F, 0, 0, 5, 2.5F, 0, -4});
   CHECK(outputs.scale_out == Bytes{0x38});
   CHECK(outputs.quant_out == Bytes{0xF1, 0x32, 0x54, 0x76, 0x98, 0x00, 0x46, 0xE0});
 }
