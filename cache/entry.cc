@@ -58,8 +58,7 @@ std::string digest_of(std::string_view bytes) {
 
 std::string encode(const Entry& entry) {
   std::string body;
-  body.reserve(kHeaderBytes + entry.kernel_name.size() + entry.provenance.size() +
-               entry.payload.size());
+  body.reserve(kHeaderBytes + entry.kernel_name.size() + entry.provenance.size() + entry.payload.size());
   body += entry.key;
   append_number<std::uint64_t>(body, entry.kernel_name.size());
   append_number<std::uint64_t>(body, entry.provenance.size());
@@ -79,7 +78,6 @@ std::optional<Entry> decode(std::string_view bytes, std::string_view key, std::s
     reason = why;
     return std::nullopt;
   };
-  if (bytes.size() < kHeaderBytes) return invalid("too short for an entry");
   Reader reader(bytes);
   if (reader.take(kMagic.size()) != kMagic) return invalid("not an entry of this cache");
   if (reader.number<std::uint32_t>() != kEntrySchema) return invalid("another schema");
@@ -95,8 +93,7 @@ std::optional<Entry> decode(std::string_view bytes, std::string_view key, std::s
   const auto provenance = name ? reader.take(*provenance_size) : std::nullopt;
   const auto payload = provenance ? reader.take(*payload_size) : std::nullopt;
   if (!payload || !reader.rest().empty()) return invalid("its sizes do not add up");
-  return Entry{std::string(key), std::string(*name), std::string(*provenance),
-               std::string(*payload)};
+  return Entry{std::string(key), std::string(*name), std::string(*provenance), std::string(*payload)};
 }
 
 }  // namespace allnorm::cache

@@ -65,12 +65,11 @@ FileSystem& FileSystem::real() {
 ReadResult FileSystem::read(const std::string& path) {
   ReadResult result;
   // O_NONBLOCK: opening a named pipe would otherwise wait for a writer.
-  const int fd =
-      open_retrying(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
+  const int fd = open_retrying(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
   if (fd < 0) {
     const int error = errno;
     struct stat status{};
-    if (error == ENOENT || error == ENOTDIR) {
+    if (error == ENOENT) {
       result.status = ReadResult::Status::kAbsent;
     } else if (error == ELOOP && sys_lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
       result.status = ReadResult::Status::kUntrusted;
@@ -109,8 +108,7 @@ bool FileSystem::publish(const std::string& path, std::string_view bytes, std::s
     const auto name = temporary_name(path);
     if (!name) break;
     temporary = *name;
-    fd = open_retrying(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                       S_IRUSR | S_IWUSR);
+    fd = open_retrying(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (fd < 0 && errno != EEXIST) break;
   }
   if (fd < 0) {
@@ -164,8 +162,7 @@ bool FileSystem::make_private_directories(const std::string& path, std::string& 
   return false;
 }
 
-bool FileSystem::remove_if_unchanged(const std::string& path, const FileId& id,
-                                     std::string& reason) {
+bool FileSystem::remove_if_unchanged(const std::string& path, const FileId& id, std::string& reason) {
   struct stat status{};
   if (sys_lstat(path.c_str(), &status) != 0) {
     reason = failure("examine", path, errno);
@@ -232,18 +229,12 @@ void FileSystem::sync_directory(const std::string& path) {
   sys_close(fd);
 }
 
-int FileSystem::sys_open(const char* path, int flags, mode_t mode) {
-  return ::open(path, flags, mode);
-}
+int FileSystem::sys_open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
 int FileSystem::sys_fstat(int fd, struct stat* status) { return ::fstat(fd, status); }
 int FileSystem::sys_lstat(const char* path, struct stat* status) { return ::lstat(path, status); }
 int FileSystem::sys_stat(const char* path, struct stat* status) { return ::stat(path, status); }
-ssize_t FileSystem::sys_read(int fd, void* buffer, std::size_t size) {
-  return ::read(fd, buffer, size);
-}
-ssize_t FileSystem::sys_write(int fd, const void* bytes, std::size_t size) {
-  return ::write(fd, bytes, size);
-}
+ssize_t FileSystem::sys_read(int fd, void* buffer, std::size_t size) { return ::read(fd, buffer, size); }
+ssize_t FileSystem::sys_write(int fd, const void* bytes, std::size_t size) { return ::write(fd, bytes, size); }
 int FileSystem::sys_fsync(int fd) { return ::fsync(fd); }
 int FileSystem::sys_close(int fd) { return ::close(fd); }
 int FileSystem::sys_rename(const char* from, const char* to) { return ::rename(from, to); }

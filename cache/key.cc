@@ -31,8 +31,7 @@ Key KeyBuilder::finish() const {
 }
 
 bool is_key(std::string_view hex) noexcept {
-  return hex.size() == 2 * kSha256Bytes &&
-         hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return hex.size() == 2 * kSha256Bytes && hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 }  // namespace allnorm::cache

@@ -13,14 +13,12 @@ constexpr std::size_t kMaxTargetSize = 64;
 /// No dots and no slashes, so that a target can never lead out of the directory.
 bool is_target(std::string_view target) {
   return !target.empty() && target.size() <= kMaxTargetSize &&
-         target.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") ==
-             std::string_view::npos;
+         target.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string_view::npos;
 }
 
 }  // namespace
 
-Store::Store(std::string directory, FileSystem& files)
-    : directory_(std::move(directory)), files_(files) {}
+Store::Store(std::string directory, FileSystem& files) : directory_(std::move(directory)), files_(files) {}
 
 std::string Store::path_of(std::string_view target, std::string_view key) const {
   if (!is_target(target) || !is_key(key)) return {};
@@ -29,8 +27,7 @@ std::string Store::path_of(std::string_view target, std::string_view key) const 
   return path;
 }
 
-std::optional<Entry> Store::get(std::string_view target, std::string_view key,
-                                std::string& reason) const noexcept try {
+std::optional<Entry> Store::get(std::string_view target, std::string_view key, std::string& reason) const noexcept try {
   reason.clear();
   const std::string path = path_of(target, key);
   if (path.empty()) {
@@ -43,9 +40,7 @@ std::optional<Entry> Store::get(std::string_view target, std::string_view key,
       if (auto entry = decode(file.bytes, key, reason)) return entry;
       reason = "will not use " + path + ": " + reason;
       break;
-    case ReadResult::Status::kUntrusted:
-      reason = file.reason;
-      break;
+    case ReadResult::Status::kUntrusted: reason = file.reason; break;
     default:  // Nothing there, or the disk's trouble and not the entry's: nothing to remove.
       reason = file.reason;
       return std::nullopt;
@@ -58,8 +53,7 @@ std::optional<Entry> Store::get(std::string_view target, std::string_view key,
   return std::nullopt;
 }
 
-bool Store::put(std::string_view target, const Entry& entry, std::string& reason) const noexcept
-    try {
+bool Store::put(std::string_view target, const Entry& entry, std::string& reason) const noexcept try {
   reason.clear();
   const std::string path = path_of(target, entry.key);
   if (path.empty()) {

@@ -29,8 +29,7 @@ class Store {
   const std::string& directory() const noexcept { return directory_; }
 
   /// The entry of this key for this target ("sm_90a", "host"), if there is a valid one.
-  std::optional<Entry> get(std::string_view target, std::string_view key,
-                           std::string& reason) const noexcept;
+  std::optional<Entry> get(std::string_view target, std::string_view key, std::string& reason) const noexcept;
 
   /// Keeps the entry under entry.key; false if it could not.
   bool put(std::string_view target, const Entry& entry, std::string& reason) const noexcept;

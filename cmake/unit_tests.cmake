@@ -1,6 +1,7 @@
-# The reference, the programs made of it, and the unit tests.
+# The reference and the unit tests.
 file(GLOB allnorm_reference_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/reference/*.cc)
 file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*.cc)
+# Programs: see programs.cmake.
 set(reference_programs ${allnorm_reference_sources})
 list(FILTER reference_programs INCLUDE REGEX "/(exhaustive_numbers|accuracy)\\.cc$")
 list(REMOVE_ITEM allnorm_reference_sources ${reference_programs} "")
@@ -15,12 +16,6 @@ else()
 endif()
 target_include_directories(allnorm_reference ${scope} ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(allnorm_reference ${scope} allnorm_static)
-
-foreach(path IN LISTS reference_programs)
-  cmake_path(GET path STEM name)
-  add_executable(allnorm_${name} ${path})
-  target_link_libraries(allnorm_${name} PRIVATE allnorm_reference)
-endforeach()
 
 add_executable(allnorm_unit_tests ${allnorm_unit_sources})
 target_include_directories(allnorm_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)

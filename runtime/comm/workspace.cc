@@ -105,6 +105,7 @@ Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_o
                                                   world_options.devices[static_cast<std::size_t>(own_rank)]))),
       layout(SymmetricLayout::of(world_options)),
       capacity(capacity_of(world_options)),
+      timeout_nanoseconds(to_nanoseconds(options.timeout_seconds.value_or(shared_context.env().timeout_seconds))),
       device_(shared_context.device(world_options.devices[static_cast<std::size_t>(own_rank)])),
       dispatcher_(std::move(table),
                   facts_of(device_, shared_context.device(world_options.devices[0]), world_options, ranks_on_device)) {
@@ -128,7 +129,7 @@ void Workspace::Impl::renew() {
                      layout.total_bytes - layout.one_shot_offset);
   device_.fill_words(states->data(), 0, std::max<std::size_t>(1, rows) * sizeof(RowState));
   Control control{};
-  control.timeout_nanoseconds = to_nanoseconds(options.timeout_seconds.value_or(context.env().timeout_seconds));
+  control.timeout_nanoseconds = timeout_nanoseconds;
   device_.copy_to_device(base, &control, sizeof(control));
 }
 
@@ -185,9 +186,10 @@ void Workspace::abort() {
 }
 
 void Workspace::set_timeout(double seconds) {
-  const std::uint64_t nanoseconds = to_nanoseconds(seconds);
+  impl_->timeout_nanoseconds = to_nanoseconds(seconds);
   auto* control = static_cast<Control*>(impl_->symmetric->data());
-  impl_->device().copy_to_device(&control->timeout_nanoseconds, &nanoseconds, sizeof(nanoseconds));
+  impl_->device().copy_to_device(&control->timeout_nanoseconds, &impl_->timeout_nanoseconds,
+                                 sizeof(impl_->timeout_nanoseconds));
 }
 
 }  // namespace allnorm

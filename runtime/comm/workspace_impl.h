@@ -60,6 +60,7 @@ class Workspace::Impl {
   KernelParams params{};                 ///< All that does not change from call to call, filled once.
   PlanCache plans;
   AddressCache known_addresses;
+  std::uint64_t timeout_nanoseconds;  ///< As last set.
 
  private:
   Device& device_;

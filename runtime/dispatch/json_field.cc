@@ -91,6 +91,13 @@ std::int64_t JsonField::integer(std::int64_t smallest, std::int64_t largest, std
   return node_->integer;
 }
 
+std::int64_t JsonField::integer_of(std::span<const int> allowed) const {
+  if (node_->kind != Kind::kInteger || std::find(allowed.begin(), allowed.end(), node_->integer) == allowed.end()) {
+    refuse(fmt::format("{}", fmt::join(allowed, ", ")));
+  }
+  return node_->integer;
+}
+
 double JsonField::positive_number(double largest) const {
   const bool number = node_->kind == Kind::kInteger || node_->kind == Kind::kNumber;
   if (!number || !(node_->number > 0 && node_->number <= largest)) {

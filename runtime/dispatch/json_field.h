@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,7 @@ class JsonField {
   std::vector<JsonField> items() const;
 
   std::int64_t integer(std::int64_t smallest, std::int64_t largest, std::string_view also_allowed = {}) const;
+  std::int64_t integer_of(std::span<const int> allowed) const;
   double positive_number(double largest) const;
   const std::string& string(std::size_t longest) const;
 

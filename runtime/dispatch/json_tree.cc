@@ -11,8 +11,8 @@
 namespace allnorm {
 namespace {
 
-/// Reads the text for nlohmann's parser and counts lines on the way. A number ends one character
-/// after itself, so the line is that of the last character that was not white space.
+/// Reads the text for nlohmann's parser and counts lines on the way. The parser reads one character
+/// beyond a number, so the line is that of the last character that was not a newline.
 class CountingIterator {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -32,7 +32,7 @@ class CountingIterator {
     const char c = *at_++;
     if (c == '\n') {
       ++position_->newlines;
-    } else if (c != ' ' && c != '\t' && c != '\r') {
+    } else {
       position_->line = position_->newlines + 1;
     }
     return *this;

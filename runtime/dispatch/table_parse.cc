@@ -59,8 +59,7 @@ TableKey read_key(const JsonField& json) {
 
 Geometry read_geometry(const JsonField& json, const TableKey& key) {
   json.check_fields({"ctas_per_row", "warps_per_cta", "chunks_per_warp"});
-  const std::int64_t ctas = json["ctas_per_row"].integer(1, 8);
-  if (!is_cluster_size(ctas)) json["ctas_per_row"].refuse("1, 2, 4 or 8");
+  const std::int64_t ctas = json["ctas_per_row"].integer_of(kClusterSizes);
   const std::int64_t warps = json["warps_per_cta"].integer(1, kMaxWarpsPerCta);
   const std::int64_t chunks = json["chunks_per_warp"].integer(1, kMaxChunksPerWarp);
   const Geometry geometry = {static_cast<std::uint8_t>(ctas), static_cast<std::uint8_t>(warps),

@@ -2,8 +2,8 @@
 // hold each of them against the CUDA toolkit's headers: the sampled ones of the unit tests, and the
 // exhaustive ones.
 //
-// An implementation is a type with `kName` and the nine functions of Toolkit; a new one is added
-// here and to ALLNORM_FOR_EACH_IMPLEMENTATION. A direction is a type that names one of the
+// An implementation is a type with `kName` and the functions of Toolkit; a new one is added
+// here and to the lists of the two programs. A direction is a type that names one of the
 // functions.
 #ifndef ALLNORM_TESTS_REFERENCE_CONVERSIONS_H_
 #define ALLNORM_TESTS_REFERENCE_CONVERSIONS_H_
@@ -31,20 +31,12 @@ struct Toolkit {
   static constexpr const char* kName = "toolkit";
   static std::uint16_t f32_to_f16(float x) { return __half_raw(__float2half_rn(x)).x; }
   static std::uint16_t f32_to_bf16(float x) { return __nv_bfloat16_raw(__float2bfloat16_rn(x)).x; }
-  static std::uint8_t f32_to_e4m3(float x) {
-    return __nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E4M3);
-  }
-  static std::uint8_t f32_to_e2m1(float x) {
-    return __nv_cvt_float_to_fp4(x, __NV_E2M1, cudaRoundNearest);
-  }
+  static std::uint8_t f32_to_e4m3(float x) { return __nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E4M3); }
+  static std::uint8_t f32_to_e2m1(float x) { return __nv_cvt_float_to_fp4(x, __NV_E2M1, cudaRoundNearest); }
   static float f16_to_f32(std::uint16_t bits) { return __half2float(__half_raw{bits}); }
   static float bf16_to_f32(std::uint16_t bits) { return __bfloat162float(__nv_bfloat16_raw{bits}); }
-  static float e4m3_to_f32(std::uint8_t bits) {
-    return __half2float(__nv_cvt_fp8_to_halfraw(bits, __NV_E4M3));
-  }
-  static float e2m1_to_f32(std::uint8_t bits) {
-    return __half2float(__nv_cvt_fp4_to_halfraw(bits, __NV_E2M1));
-  }
+  static float e4m3_to_f32(std::uint8_t bits) { return __half2float(__nv_cvt_fp8_to_halfraw(bits, __NV_E4M3)); }
+  static float e2m1_to_f32(std::uint8_t bits) { return __half2float(__nv_cvt_fp4_to_halfraw(bits, __NV_E2M1)); }
 };
 
 struct Reference {

@@ -30,13 +30,11 @@ struct Tally {
 /// Counts the inputs in [0, end) for which `holds` is false, on `threads` threads. Returns whether
 /// it holds for all.
 template <class Holds>
-bool prove(const char* subject, const char* claim, std::uint64_t end, unsigned threads,
-           Holds holds) {
+bool prove(const char* subject, const char* claim, std::uint64_t end, unsigned threads, Holds holds) {
   const auto start = std::chrono::steady_clock::now();
   Tally tally;
   const auto work = [&] {
-    for (std::uint64_t first = tally.next.fetch_add(kPiece); first < end;
-         first = tally.next.fetch_add(kPiece)) {
+    for (std::uint64_t first = tally.next.fetch_add(kPiece); first < end; first = tally.next.fetch_add(kPiece)) {
       const std::uint64_t last = first + kPiece < end ? first + kPiece : end;
       for (std::uint64_t x = first; x < last; ++x) {
         if (holds(static_cast<std::uint32_t>(x))) continue;
@@ -65,8 +63,11 @@ bool prove_conversions(unsigned threads) {
     return prove(Implementation::kName, Direction::kName, std::uint64_t{1} << 32, threads,
                  [](std::uint32_t x) { return equals_toolkit<Direction, Implementation>(x); });
   };
-  const bool halves = direction(ToF16{}) & direction(ToBf16{});
-  return halves & direction(ToE4m3{}) & direction(ToE2m1{});
+  bool all = direction(ToF16{});
+  all &= direction(ToBf16{});
+  all &= direction(ToE4m3{});
+  all &= direction(ToE2m1{});
+  return all;
 }
 
 }  // namespace
@@ -75,15 +76,13 @@ bool prove_conversions(unsigned threads) {
 int main(int argc, char** argv) {
   using namespace allnorm::reference;
   const int asked = argc > 1 ? std::atoi(argv[1]) : 0;
-  const unsigned threads =
-      asked > 0 ? static_cast<unsigned>(asked) : std::thread::hardware_concurrency();
+  const unsigned threads = asked > 0 ? static_cast<unsigned>(asked) : std::thread::hardware_concurrency();
   bool all = prove_conversions<Reference>(threads);
 #if ALLNORM_HAS_KERNEL_CONVERSIONS
   all &= prove_conversions<Kernel>(threads);
 #endif
-  all &=
-      prove("reference", "rsqrt of every positive f32", 0x7F800000, threads, [](std::uint32_t x) {
-        return x == 0 || bits_of(rsqrt_rn(float_of(x))) == rsqrt_by_long_double(float_of(x));
-      });
+  all &= prove("reference", "rsqrt of every positive f32", 0x7F800000, threads, [](std::uint32_t x) {
+    return x == 0 || bits_of(rsqrt_rn(float_of(x))) == rsqrt_by_long_double(float_of(x));
+  });
   return all ? 0 : 1;
 }

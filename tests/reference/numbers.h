@@ -6,8 +6,8 @@
 // hardware does. Decoders are exact; of a NaN they give some NaN, whose payload nobody may depend
 // on.
 //
-// Everything is integer arithmetic, so that no compiler flag and no CPU changes a bit. It is inline
-// because the reference converts hundreds of millions of numbers a test.
+// Every bit is decided in integer arithmetic, so that no compiler flag and no CPU changes one. It
+// is inline because the reference converts hundreds of millions of numbers a test.
 #ifndef ALLNORM_TESTS_REFERENCE_NUMBERS_H_
 #define ALLNORM_TESTS_REFERENCE_NUMBERS_H_
 
@@ -65,10 +65,8 @@ constexpr std::uint32_t decode_magnitude(std::uint32_t code) {
   constexpr std::uint32_t kBiasChange = 127 - kBias;
   if (code >> kMantissaBits != 0) return (code << kAdded) + (kBiasChange << 23);
   if (code == 0) return 0;
-  const auto leading_zeros =
-      static_cast<std::uint32_t>(std::countl_zero(code)) - (31 - kMantissaBits);
-  return ((code << (leading_zeros + kAdded)) & 0x7FFFFF) |
-         ((kBiasChange + 1 - leading_zeros) << 23);
+  const auto leading_zeros = static_cast<std::uint32_t>(std::countl_zero(code)) - (31 - kMantissaBits);
+  return ((code << (leading_zeros + kAdded)) & 0x7FFFFF) | ((kBiasChange + 1 - leading_zeros) << 23);
 }
 
 }  // namespace detail
@@ -112,9 +110,7 @@ inline float f16_to_f32(std::uint16_t bits) {
   return float_of(sign | detail::decode_magnitude<10, 15>(code));
 }
 
-inline float bf16_to_f32(std::uint16_t bits) {
-  return float_of(static_cast<std::uint32_t>(bits) << 16);
-}
+inline float bf16_to_f32(std::uint16_t bits) { return float_of(static_cast<std::uint32_t>(bits) << 16); }
 
 inline float e4m3_to_f32(std::uint8_t bits) {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x80) << 24;

@@ -57,27 +57,20 @@ class Generator {
 
   static Word bits(Pattern pattern, std::uint64_t row, std::uint64_t h) {
     switch (pattern) {
-      case Pattern::kRandom:
-        return normal(h);
-      case Pattern::kNegativeZeroSubnormal:
-        return zero_or_subnormal(h);
-      case Pattern::kInfinityNan:
-        return row % 4 == 1 || field(h, 0, 6) != 0 ? normal(h) : infinity_or_nan(row % 4, h);
-      case Pattern::kOverflowF16:
-        return row % 4 == 3 && field(h, 0, 6) != 0 ? normal(h) : large(row % 4, h);
-      case Pattern::kTiny:
-        return tiny(h);
-      default:
-        return static_cast<Word>(h >> 32);
+      case Pattern::kRandom: return normal(h);
+      case Pattern::kNegativeZeroSubnormal: return zero_or_subnormal(h);
+      case Pattern::kInfinityNan: return row % 4 == 1 || field(h, 0, 6) != 0 ? normal(h) : infinity_or_nan(row % 4, h);
+      case Pattern::kOverflowF16: return row % 4 == 3 && field(h, 0, 6) != 0 ? normal(h) : large(row % 4, h);
+      case Pattern::kTiny: return tiny(h);
+      default: return static_cast<Word>(h >> 32);
     }
   }
 
  private:
   static Word normal(std::uint64_t h) {
-    const auto sum =
-        static_cast<std::int32_t>(field(h, 0, 21) + field(h, 21, 21) + field(h, 42, 21));
-    const float value = static_cast<float>(sum - 3 * (1 << 20)) * 0x1p-20F;  // exact
-    const float factor = float_of(0x3F800000 | field(h, 32, 23)) * 0.75F;    // 0.75 to 1.5
+    const auto sum = static_cast<std::int32_t>(field(h, 0, 21) + field(h, 21, 21) + field(h, 42, 21));
+    const float value = static_cast<float>(sum - 3 * (1 << 20)) * 0x1p-20F;   // exact
+    const float factor = float_of(0x3F800000 | field(h, 32, 23)) * 0.65625F;  // up to 1.3125
     return F::round(value * factor);
   }
 
@@ -94,16 +87,11 @@ class Generator {
   static Word zero_or_subnormal(std::uint64_t h) {
     switch (field(h, 0, 3)) {
       case 0:
-      case 1:
-        return word(1, 0, 0);
-      case 2:
-        return word(0, 0, 0);
-      case 3:
-        return word(sign(h), 1 + field(h, 8, 2), mantissa(h));
-      case 4:
-        return normal(h);
-      default:
-        return word(sign(h), 0, mantissa(h));
+      case 1: return word(1, 0, 0);
+      case 2: return word(0, 0, 0);
+      case 3: return word(sign(h), 1 + field(h, 8, 2), mantissa(h));
+      case 4: return normal(h);
+      default: return word(sign(h), 0, mantissa(h));
     }
   }
 
@@ -131,8 +119,8 @@ class Generator {
 };
 
 template <DataType kDtype>
-void fill_matrix(Pattern pattern, std::uint64_t stream, void* data, std::uint64_t rows,
-                 std::uint64_t columns, std::uint64_t first_row) {
+void fill_matrix(Pattern pattern, std::uint64_t stream, void* data, std::uint64_t rows, std::uint64_t columns,
+                 std::uint64_t first_row) {
   for (std::uint64_t i = 0; i < rows; ++i) {
     const std::uint64_t row = first_row + i;
     const std::uint64_t row_key = mix(stream + kRowStep * (row + 1));
@@ -147,24 +135,18 @@ void fill_matrix(Pattern pattern, std::uint64_t stream, void* data, std::uint64_
 
 const char* to_string(Pattern pattern) {
   switch (pattern) {
-    case Pattern::kRandom:
-      return "random";
-    case Pattern::kNegativeZeroSubnormal:
-      return "negative_zero_subnormal";
-    case Pattern::kInfinityNan:
-      return "infinity_nan";
-    case Pattern::kOverflowF16:
-      return "overflow_f16";
-    case Pattern::kTiny:
-      return "tiny";
-    case Pattern::kRawBits:
-      return "raw_bits";
+    case Pattern::kRandom: return "random";
+    case Pattern::kNegativeZeroSubnormal: return "negative_zero_subnormal";
+    case Pattern::kInfinityNan: return "infinity_nan";
+    case Pattern::kOverflowF16: return "overflow_f16";
+    case Pattern::kTiny: return "tiny";
+    case Pattern::kRawBits: return "raw_bits";
   }
   return "?";
 }
 
-void fill(Pattern pattern, DataType dtype, std::uint64_t seed, int rank, void* data,
-          std::int64_t rows, std::int64_t columns, std::int64_t first_row) {
+void fill(Pattern pattern, DataType dtype, std::uint64_t seed, int rank, void* data, std::int64_t rows,
+          std::int64_t columns, std::int64_t first_row) {
   const auto which = static_cast<std::uint64_t>(pattern) + 8 * static_cast<std::uint64_t>(dtype) +
                      64 * static_cast<std::uint64_t>(rank);
   const std::uint64_t stream = mix(seed + kStep * (1 + which));
@@ -172,14 +154,10 @@ void fill(Pattern pattern, DataType dtype, std::uint64_t seed, int rank, void* d
   const auto c = static_cast<std::uint64_t>(columns);
   const auto f = static_cast<std::uint64_t>(first_row);
   switch (dtype) {
-    case DataType::kF32:
-      return fill_matrix<DataType::kF32>(pattern, stream, data, r, c, f);
-    case DataType::kF16:
-      return fill_matrix<DataType::kF16>(pattern, stream, data, r, c, f);
-    case DataType::kBF16:
-      return fill_matrix<DataType::kBF16>(pattern, stream, data, r, c, f);
-    default:
-      throw std::invalid_argument("patterns exist for f32, f16 and bf16");
+    case DataType::kF32: return fill_matrix<DataType::kF32>(pattern, stream, data, r, c, f);
+    case DataType::kF16: return fill_matrix<DataType::kF16>(pattern, stream, data, r, c, f);
+    case DataType::kBF16: return fill_matrix<DataType::kBF16>(pattern, stream, data, r, c, f);
+    default: throw std::invalid_argument("patterns exist for f32, f16 and bf16");
   }
 }
 

@@ -11,8 +11,8 @@
 //   normal    : i = field(0, 21) + field(21, 21) + field(42, 21) - 3 * 2^20, a sum of three
 //   uniforms,
 //               i * 2^-20 has variance 1 and lies within +-3;
-//               times (1 + field(32, 23) * 2^-23) * 0.75, one f32 product, which fills the mantissa
-//               and scatters the exponents of sums; then RN_T.
+//               times (1 + field(32, 23) * 2^-23) * 0.65625, one f32 product, which fills the
+//               mantissa and scatters the exponents of sums; then RN_T.
 //   the others: `Generator` in patterns.cc; fields of h put where sign, exponent and mantissa are.
 #ifndef ALLNORM_TESTS_REFERENCE_PATTERNS_H_
 #define ALLNORM_TESTS_REFERENCE_PATTERNS_H_
@@ -48,8 +48,8 @@ inline constexpr int kGammaRank = 1001;
 
 /// Writes [rows, columns] of dtype (f32, f16 or bf16). `first_row` is the number of data's first
 /// row: a part of a matrix is filled with the bits that the whole would have.
-void fill(Pattern pattern, DataType dtype, std::uint64_t seed, int rank, void* data,
-          std::int64_t rows, std::int64_t columns, std::int64_t first_row = 0);
+void fill(Pattern pattern, DataType dtype, std::uint64_t seed, int rank, void* data, std::int64_t rows,
+          std::int64_t columns, std::int64_t first_row = 0);
 
 }  // namespace allnorm::reference
 

@@ -47,8 +47,7 @@ float quantize_dynamic_fp8(std::span<const float> n, std::uint8_t* codes) {
 }
 
 /// Rules 8 and 9 on one block. Returns the scale's code.
-std::uint8_t quantize_nvfp4_block(std::span<const float> n, float output_scale,
-                                  std::uint8_t* codes) {
+std::uint8_t quantize_nvfp4_block(std::span<const float> n, float output_scale, std::uint8_t* codes) {
   constexpr float kSixth = 1.0F / 6.0F;
   std::uint8_t sf = f32_to_e4m3(output_scale * (largest_magnitude(n) * kSixth));
   if (std::any_of(n.begin(), n.end(), is_nan)) sf = kNanE4m3;
@@ -65,8 +64,8 @@ std::uint8_t quantize_nvfp4_block(std::span<const float> n, float output_scale,
 /// The rows of one call, one at a time; each thread has one of these.
 class RowRunner {
  public:
-  RowRunner(const Call& call, std::span<const void* const> inputs, const void* residual,
-            const void* gamma, Outputs& outputs)
+  RowRunner(const Call& call, std::span<const void* const> inputs, const void* residual, const void* gamma,
+            Outputs& outputs)
       : call_(call),
         inputs_(inputs),
         residual_(residual),
@@ -125,10 +124,8 @@ class RowRunner {
     std::uint8_t* const codes = outputs_.quant_out.data();
     std::uint8_t* const scales = outputs_.scale_out.data();
     switch (call_.quant) {
-      case Quant::kNone:
-        return;
-      case Quant::kFp8:
-        return multiply_to_e4m3(row_, 1.0F / call_.output_scale, codes + first);
+      case Quant::kNone: return;
+      case Quant::kFp8: return multiply_to_e4m3(row_, 1.0F / call_.output_scale, codes + first);
       case Quant::kDynamicFp8: {
         const float scale = quantize_dynamic_fp8(row_, codes + first);
         return store(scales, static_cast<std::size_t>(token), stored_bits(scale));
@@ -136,9 +133,8 @@ class RowRunner {
       case Quant::kNvfp4:
         for (std::size_t column = 0; column < hidden_; column += kBlock) {
           const int block = static_cast<int>(column / kBlock);
-          scales[scale_offset(call_.layout, call_.hidden_dim, token, block)] =
-              quantize_nvfp4_block(std::span(row_).subspan(column, kBlock), call_.output_scale,
-                                   codes + (first + column) / 2);
+          scales[scale_offset(call_.layout, call_.hidden_dim, token, block)] = quantize_nvfp4_block(
+              std::span(row_).subspan(column, kBlock), call_.output_scale, codes + (first + column) / 2);
         }
     }
   }
@@ -172,8 +168,7 @@ void check(const Call& call, std::size_t inputs) {
 }
 
 Outputs make_outputs(const Call& call, std::uint8_t poison) {
-  const std::size_t elements =
-      static_cast<std::size_t>(call.tokens) * static_cast<std::size_t>(call.hidden_dim);
+  const std::size_t elements = static_cast<std::size_t>(call.tokens) * static_cast<std::size_t>(call.hidden_dim);
   Outputs outputs;
   outputs.output.resize(elements * size_of(call.dtype));
   if (call.fused) outputs.residual_out.resize(elements * size_of(call.dtype));
@@ -194,14 +189,10 @@ Outputs make_outputs(const Call& call, std::uint8_t poison) {
 
 float default_epsilon(DataType dtype) {
   switch (dtype) {
-    case DataType::kF32:
-      return 0x1p-23F;
-    case DataType::kF16:
-      return 0x1p-10F;
-    case DataType::kBF16:
-      return 0x1p-7F;
-    default:
-      throw std::invalid_argument("dtype must be f32, f16 or bf16");
+    case DataType::kF32: return 0x1p-23F;
+    case DataType::kF16: return 0x1p-10F;
+    case DataType::kBF16: return 0x1p-7F;
+    default: throw std::invalid_argument("dtype must be f32, f16 or bf16");
   }
 }
 
@@ -232,8 +223,8 @@ std::size_t scale_offset(ScaleLayout layout, int hidden_dim, std::int64_t row, i
   return (m / 128) * tiles * 512 + (k / 4) * 512 + (m % 32) * 16 + ((m % 128) / 32) * 4 + k % 4;
 }
 
-Outputs run(const Call& call, std::span<const void* const> inputs, const void* residual,
-            const void* gamma, std::uint8_t poison, int threads) {
+Outputs run(const Call& call, std::span<const void* const> inputs, const void* residual, const void* gamma,
+            std::uint8_t poison, int threads) {
   check(call, inputs.size());
   Outputs outputs = make_outputs(call, poison);
   const auto run_every = [&](std::int64_t first, std::int64_t step) {

@@ -38,16 +38,16 @@ struct Call {
 struct Outputs {
   std::vector<std::uint8_t> output;        ///< [tokens, hidden] of dtype.
   std::vector<std::uint8_t> residual_out;  ///< The same; empty for the plain all-reduce.
-  std::vector<std::uint8_t> quant_out;  ///< [tokens, hidden] e4m3, or [tokens, hidden / 2] e2m1x2.
-  std::vector<std::uint8_t> scale_out;  ///< NVFP4: the layout's buffer. Dynamic FP8: a f32 a token.
+  std::vector<std::uint8_t> quant_out;     ///< [tokens, hidden] e4m3, or [tokens, hidden / 2] e2m1x2.
+  std::vector<std::uint8_t> scale_out;     ///< NVFP4: the layout's buffer. Dynamic FP8: a f32 a token.
 };
 
 /// The result of the call on every rank. `inputs` holds a [tokens, hidden] matrix of dtype per
 /// rank. `residual` and `gamma` are read only if fused. Bytes of scale padding that the call does
 /// not write keep `poison`, which tests fill their buffers with beforehand. Throws
 /// std::invalid_argument where the contract's preconditions on sizes and dtypes do not hold.
-Outputs run(const Call& call, std::span<const void* const> inputs, const void* residual,
-            const void* gamma, std::uint8_t poison, int threads = 1);
+Outputs run(const Call& call, std::span<const void* const> inputs, const void* residual, const void* gamma,
+            std::uint8_t poison, int threads = 1);
 
 /// The machine epsilon of the dtype: 2^-23 (f32), 2^-10 (f16), 2^-7 (bf16).
 float default_epsilon(DataType dtype);

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -85,16 +86,14 @@ class TestFiles : public FileSystem {
   std::vector<std::string> calls;
   std::string fail;  ///< The call that fails with `error`.
   int error = ENOSPC;
-  std::size_t most = SIZE_MAX;  ///< Bytes that one read or write moves.
-  int interrupts = 0;           ///< How many calls are interrupted first.
-  bool foreign = false;         ///< All files belong to somebody else.
+  std::size_t most = SIZE_MAX;      ///< Bytes that one read or write moves.
+  std::set<std::string> interrupt;  ///< The next of each of these calls is interrupted.
+  bool foreign = false;             ///< All files belong to somebody else.
   std::function<void()> before_lstat;
 
  protected:
   int sys_open(const char* path, int flags, mode_t mode) override {
-    const std::string name = (flags & O_CREAT) != 0       ? "create"
-                             : (flags & O_DIRECTORY) != 0 ? "open_directory"
-                                                          : "open";
+    const std::string name = (flags & O_CREAT) != 0 ? "create" : (flags & O_DIRECTORY) != 0 ? "open_directory" : "open";
     if (name == "create") {
       CHECK((flags & O_EXCL) != 0);
       CHECK(mode == 0600);
@@ -126,9 +125,7 @@ class TestFiles : public FileSystem {
   int sys_rename(const char* from, const char* to) override {
     return fails("rename") ? -1 : FileSystem::sys_rename(from, to);
   }
-  int sys_unlink(const char* path) override {
-    return fails("unlink") ? -1 : FileSystem::sys_unlink(path);
-  }
+  int sys_unlink(const char* path) override { return fails("unlink") ? -1 : FileSystem::sys_unlink(path); }
   int sys_mkdir(const char* path, mode_t mode) override {
     CHECK(mode == 0700);
     return fails("mkdir") ? -1 : FileSystem::sys_mkdir(path, mode);
@@ -136,10 +133,7 @@ class TestFiles : public FileSystem {
 
  private:
   bool fails(const std::string& name) {
-    const bool interruptible =
-        name == "read" || name == "write" || name == "fsync" || name == "open";
-    if (interruptible && interrupts > 0) {
-      --interrupts;
+    if (interrupt.erase(name) != 0) {
       errno = EINTR;
       return true;
     }

@@ -16,8 +16,7 @@ namespace allnorm::cache::test {
 
 TEST_CASE("what was put is got, from the documented place, and private") {
   Fixture f;
-  CHECK(f.path == f.folder.path() + "/cache/v1/sm_90a/" + f.entry.key.substr(0, 2) + "/" +
-                      f.entry.key + ".bin");
+  CHECK(f.path == f.folder.path() + "/cache/v1/sm_90a/" + f.entry.key.substr(0, 2) + "/" + f.entry.key + ".bin");
   CHECK(f.hit());
   CHECK(f.reason.empty());
   CHECK(mode_of(f.path) == 0600);
@@ -112,31 +111,35 @@ TEST_CASE("a corrupt file that is written to meanwhile is left") {
 TEST_CASE("threads that put and get the same keys only ever see whole entries") {
   Folder folder;
   constexpr int kKeys = 3;
-  constexpr int kRounds = 150;
+  constexpr int kRounds = 60;
+  constexpr int kWriters = 3;
+  std::atomic<int> writing{kWriters};
   std::atomic<int> wrong{0};
   std::atomic<int> failed{0};
   std::atomic<int> hits{0};
   const auto version = [](int key, int number) {
     Entry entry = small_entry(key);
-    entry.payload =
-        std::string(static_cast<std::size_t>(5000 * (number + 1)), static_cast<char>('a' + number));
+    entry.payload = std::string(static_cast<std::size_t>(5000 * (number + 1)), static_cast<char>('a' + number));
     return entry;
   };
   std::vector<std::thread> threads;
-  for (int writer = 0; writer < 3; ++writer) {
+  for (int writer = 0; writer < kWriters; ++writer) {
     threads.emplace_back([&, writer] {
       const Store store(folder / "cache");
       std::string reason;
       for (int i = 0; i < kRounds; ++i) {
         failed += store.put(kTarget, version(i % kKeys, writer), reason) ? 0 : 1;
       }
+      --writing;
     });
   }
   for (int reader = 0; reader < 3; ++reader) {
     threads.emplace_back([&] {
       const Store store(folder / "cache");
       std::string reason;
-      for (int i = 0; i < 4 * kRounds; ++i) {
+      // Once round all keys after the last put, so that there are hits on the slowest of disks.
+      for (int i = 0, rest = kKeys; rest > 0; ++i) {
+        if (writing == 0) --rest;
         const auto entry = store.get(kTarget, small_entry(i % kKeys).key, reason);
         wrong += reason.empty() ? 0 : 1;
         if (!entry) continue;

@@ -120,17 +120,19 @@ TEST_CASE("an entry is on the disk before it has its name") {
   Fixture f;
   f.files.calls.clear();
   REQUIRE(f.store.put(kTarget, f.entry, f.reason));
-  CHECK(f.files.calls == std::vector<std::string>{"create", "write", "fsync", "close", "rename",
-                                                  "open_directory", "fsync", "close"});
+  CHECK(f.files.calls ==
+        std::vector<std::string>{"create", "write", "fsync", "close", "rename", "open_directory", "fsync", "close"});
 }
 
 TEST_CASE("interrupted and partial reads and writes go on") {
   Fixture f;
   f.files.most = 7;
-  f.files.interrupts = 3;
+  f.files.interrupt = {"create", "write", "fsync", "open_directory"};
   CHECK(f.store.put(kTarget, f.entry, f.reason));
-  f.files.interrupts = 3;
+  CHECK(f.files.interrupt.empty());
+  f.files.interrupt = {"open", "read"};
   CHECK(f.hit());
+  CHECK(f.files.interrupt.empty());
 }
 
 TEST_CASE("a file where a folder should be is a miss and a failed put") {
@@ -139,9 +141,11 @@ TEST_CASE("a file where a folder should be is a miss and a failed put") {
   const Store store(folder / "cache");
   std::string reason;
   CHECK_FALSE(store.get(kTarget, small_entry().key, reason).has_value());
+  CHECK(reason.find("Not a directory") != std::string::npos);
   CHECK_FALSE(store.put(kTarget, small_entry(), reason));
   CHECK(reason.find("Not a directory") != std::string::npos);
   CHECK(read_bytes(folder / "cache") == "a file");
+  CHECK_FALSE(FileSystem::real().make_private_directories(folder / "cache", reason));
 }
 
 TEST_CASE("a place where not even root can write is a miss and a failed put") {

@@ -14,8 +14,7 @@ namespace allnorm::cache::test {
 
 TEST_CASE("SHA-256 gives the published digests") {
   CHECK(to_hex(sha256("")) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  CHECK(to_hex(sha256("abc")) ==
-        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(to_hex(sha256("abc")) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST_CASE("a key depends on every name, value and order, and on where one ends") {
@@ -39,8 +38,7 @@ TEST_CASE("a key depends on every name, value and order, and on where one ends")
 }
 
 TEST_CASE("a key stays what it is between versions, and keeps its fields") {
-  const Key key =
-      KeyBuilder().add("schema", 1).add("pdl", true).add("low", -3).add("t", "host").finish();
+  const Key key = KeyBuilder().add("schema", 1).add("pdl", true).add("low", -3).add("t", "host").finish();
   CHECK(key.fields == Key::Fields{{"schema", "1"}, {"pdl", "1"}, {"low", "-3"}, {"t", "host"}});
   // Computed by another implementation: each text after its length as 8 little-endian bytes.
   CHECK(key.hex == "e05e2c73f9d0ce8d4d00c3465326419b0c4d6ad382984560c384480d0d42888d");
@@ -98,8 +96,7 @@ TEST_CASE("a shortened or lengthened entry is a miss") {
 TEST_CASE("sizes that lie are a miss under a digest that is right") {
   const Entry entry = small_entry();
   const std::string good = encode(entry);
-  const std::uint64_t sizes[] = {
-      0, 1, 3, 1000, UINT64_MAX, UINT64_MAX - 131, std::uint64_t{1} << 63};
+  const std::uint64_t sizes[] = {0, 1, 3, 1000, UINT64_MAX, UINT64_MAX - 131, std::uint64_t{1} << 63};
   for (const std::size_t field : {108u, 116u, 124u}) {
     for (const std::uint64_t size : sizes) {
       std::string body = good.substr(44);
@@ -107,9 +104,8 @@ TEST_CASE("sizes that lie are a miss under a digest that is right") {
       const auto digest = sha256(body);
       std::string reason;
       INFO(field << " " << size);
-      CHECK_FALSE(decode(good.substr(0, 12) + std::string(digest.begin(), digest.end()) + body,
-                         entry.key, reason)
-                      .has_value());
+      CHECK_FALSE(
+          decode(good.substr(0, 12) + std::string(digest.begin(), digest.end()) + body, entry.key, reason).has_value());
       CHECK(reason == "its sizes do not add up");
     }
   }

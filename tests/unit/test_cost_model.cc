@@ -10,8 +10,7 @@ namespace {
 constexpr std::int64_t kRow = 14336;  // 7168 bf16.
 constexpr LinkModel kLink = {0.5, 1.0, 100};
 
-double estimate(Strategy strategy, int world_size, std::int64_t tokens,
-                Transport transport = Transport::kUnicast) {
+double estimate(Strategy strategy, int world_size, std::int64_t tokens, Transport transport = Transport::kUnicast) {
   return estimate_microseconds(strategy, world_size, tokens, kRow, transport, kLink);
 }
 
@@ -53,8 +52,7 @@ TEST_CASE("two ranks never gain from a second hop", "[cost_model]") {
 TEST_CASE("larger worlds turn to two-shot at fewer tokens", "[cost_model]") {
   const auto crossing = [](int world_size) {
     std::int64_t tokens = 1;
-    while (estimate(Strategy::kOneShot, world_size, tokens) <=
-           estimate(Strategy::kTwoShot, world_size, tokens)) {
+    while (estimate(Strategy::kOneShot, world_size, tokens) <= estimate(Strategy::kTwoShot, world_size, tokens)) {
       ++tokens;
     }
     return tokens;
@@ -75,8 +73,8 @@ TEST_CASE("every architecture has a link", "[cost_model]") {
     CHECK(link_model(target).latency_microseconds > 0);
   }
   // The floor of a 2048-token call of two H200, computed by hand from the measured rates.
-  const double floor = estimate_microseconds(Strategy::kOneShot, 2, 2048, kRow, Transport::kUnicast,
-                                             link_model(Target::kSm90a));
+  const double floor =
+      estimate_microseconds(Strategy::kOneShot, 2, 2048, kRow, Transport::kUnicast, link_model(Target::kSm90a));
   CHECK(floor > 81.4);
   CHECK(floor < 81.6);
 }

@@ -36,9 +36,7 @@ CallShape fp8_call(std::int64_t tokens) {
           .tokens = tokens};
 }
 
-Geometry default_for(std::int64_t tokens) {
-  return default_geometry(7168, DataType::kBF16, tokens, kMultiprocessors);
-}
+Geometry default_for(std::int64_t tokens) { return default_geometry(7168, DataType::kBF16, tokens, kMultiprocessors); }
 
 }  // namespace
 
@@ -64,9 +62,8 @@ TEST_CASE("where the table says nothing, the cost model decides", "[dispatcher]"
   dynamic.quant = Quant::kDynamicFp8;
   CHECK(with_table().choose(dynamic, Strategy::kAuto, kEnough).strategy == Strategy::kOneShot);
   CHECK(with_table().choose(dynamic, Strategy::kAuto, kEnough).geometry == default_for(9));
-  CHECK(
-      with_table(2, Transport::kMulticast).choose(fp8_call(9), Strategy::kAuto, kEnough).strategy ==
-      Strategy::kOneShot);
+  CHECK(with_table(2, Transport::kMulticast).choose(fp8_call(9), Strategy::kAuto, kEnough).strategy ==
+        Strategy::kOneShot);
 
   // Beyond the last bound too.
   const CallShape plain = {.operation = Operation::kAllReduce,
@@ -127,8 +124,7 @@ TEST_CASE("a strategy that is asked for is what one gets", "[dispatcher]") {
   CHECK(choice.geometry == Geometry{1, 28, 1});
   CHECK(choice.geometry == default_for(300000));
   // Also where it does not fit.
-  CHECK(dispatcher.choose(fp8_call(100), Strategy::kOneShot, {0, 100}).strategy ==
-        Strategy::kOneShot);
+  CHECK(dispatcher.choose(fp8_call(100), Strategy::kOneShot, {0, 100}).strategy == Strategy::kOneShot);
 }
 
 TEST_CASE("a world of one rank is one-shot whatever is asked for", "[dispatcher]") {

@@ -83,9 +83,7 @@ TEST_CASE("each variable is asked for once, and the table of variables is comple
 TEST_CASE("the cache's folder is the own variable, then XDG, then home") {
   CHECK(parse({{"HOME", "/h"}}).cache_dir == "/h/.cache/allnorm");
   CHECK(parse({{"HOME", "/h"}, {"XDG_CACHE_HOME", "/x"}}).cache_dir == "/x/allnorm");
-  CHECK(
-      parse({{"HOME", "/h"}, {"XDG_CACHE_HOME", "/x"}, {"ALLNORM_CACHE_DIR", "/a/b"}}).cache_dir ==
-      "/a/b");
+  CHECK(parse({{"HOME", "/h"}, {"XDG_CACHE_HOME", "/x"}, {"ALLNORM_CACHE_DIR", "/a/b"}}).cache_dir == "/a/b");
   CHECK(parse({{"HOME", "/h"}}).cache_enabled);
   CHECK(parse({{"HOME", "/h"}}).cache_off_reason.empty());
 }
@@ -145,8 +143,8 @@ TEST_CASE("a timeout is a plain decimal number, and 0 is no limit") {
   CHECK(parse({{"ALLNORM_TIMEOUT_SECONDS", "2.5"}}).timeout_seconds == 2.5);
   CHECK(parse({{"ALLNORM_TIMEOUT_SECONDS", "0.001"}}).timeout_seconds == 0.001);
   CHECK(parse({{"ALLNORM_TIMEOUT_SECONDS", "1000000000"}}).timeout_seconds == 1e9);
-  for (const char* value : {"-1", "-0", "+1", "1e3", "inf", "nan", "1s", " 1", "1,5", ".", "1.2.3",
-                            "0x1", "0.0001", "1000000001"}) {
+  for (const char* value :
+       {"-1", "-0", "+1", "1e3", "inf", "nan", "1s", " 1", "1,5", ".", "1.2.3", "0x1", "0.0001", "1000000001"}) {
     INFO(value);
     CHECK_FALSE(rejection("ALLNORM_TIMEOUT_SECONDS", value).empty());
   }
@@ -161,8 +159,7 @@ TEST_CASE("a library is an absolute path or a bare name") {
 }
 
 TEST_CASE("paths for development and tables are taken as they are") {
-  const Env env =
-      parse({{"ALLNORM_KERNEL_DIR", "k"}, {"ALLNORM_DUMP_DIR", "d"}, {"ALLNORM_TABLE", "t.json"}});
+  const Env env = parse({{"ALLNORM_KERNEL_DIR", "k"}, {"ALLNORM_DUMP_DIR", "d"}, {"ALLNORM_TABLE", "t.json"}});
   CHECK(env.kernel_dir == "k");
   CHECK(env.dump_dir == "d");
   CHECK(env.table_path == "t.json");
@@ -187,11 +184,10 @@ TEST_CASE("a dump is a comma list of known words") {
 TEST_CASE("each site variable forbids multicast, and is named") {
   CHECK(parse({{"ALLNORM_MULTICAST", "1"}}).multicast);
   CHECK_FALSE(parse({{"ALLNORM_MULTICAST", "0"}}).multicast);
-  const std::pair<const char*, const char*> forbidding[] = {
-      {"NCCL_NVLS_ENABLE", "0"},
-      {"NVSHMEM_DISABLE_NVLS", "1"},
-      {"NVSHMEM_DISABLE_NVLS", "True"},
-      {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "1"}};
+  const std::pair<const char*, const char*> forbidding[] = {{"NCCL_NVLS_ENABLE", "0"},
+                                                            {"NVSHMEM_DISABLE_NVLS", "1"},
+                                                            {"NVSHMEM_DISABLE_NVLS", "True"},
+                                                            {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "1"}};
   for (const auto& [name, value] : forbidding) {
     const Env env = parse({{name, value}, {"ALLNORM_MULTICAST", "1"}});
     CHECK(env.multicast_forbidden);
@@ -200,9 +196,8 @@ TEST_CASE("each site variable forbids multicast, and is named") {
 }
 
 TEST_CASE("site variables with other values neither forbid nor fail") {
-  const Env env = parse({{"NCCL_NVLS_ENABLE", "2"},
-                         {"NVSHMEM_DISABLE_NVLS", "0"},
-                         {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "maybe"}});
+  const Env env =
+      parse({{"NCCL_NVLS_ENABLE", "2"}, {"NVSHMEM_DISABLE_NVLS", "0"}, {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "maybe"}});
   CHECK_FALSE(env.multicast_forbidden);
   CHECK(env.multicast_forbidden_by.empty());
 }

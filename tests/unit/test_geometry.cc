@@ -44,8 +44,7 @@ TEST_CASE("a row is spread only as far as all rows run at once", "[geometry]") {
   CHECK(bf16_default(8192, 67) == Geometry{1, 32, 1});
 }
 
-TEST_CASE("many tokens have a CTA for each row that fits, else the smallest cluster",
-          "[geometry]") {
+TEST_CASE("many tokens have a CTA for each row that fits, else the smallest cluster", "[geometry]") {
   CHECK(bf16_default(7168, 4096) == Geometry{1, 28, 1});
   CHECK(bf16_default(16384, 4096) == Geometry{1, 32, 2});  // 64 chunks
   CHECK(bf16_default(32768, 4096) == Geometry{1, 32, 4});  // 128
@@ -58,8 +57,7 @@ TEST_CASE("the default geometry fits every row and is a candidate of the tuner",
     const auto candidates = all_geometries(hidden_dim, dtype);
     for (const std::int64_t tokens : {1, 8, 17, 40, 66, 67, 100000}) {
       const Geometry geometry = default_geometry(hidden_dim, dtype, tokens, kMultiprocessors);
-      INFO(hidden_dim << " " << to_string(dtype) << " " << tokens << ": "
-                      << describe_chunks(geometry));
+      INFO(hidden_dim << " " << to_string(dtype) << " " << tokens << ": " << describe_chunks(geometry));
       Spec spec;
       spec.hidden_dim = hidden_dim;
       spec.dtype = spec.gamma_dtype = dtype;
@@ -76,6 +74,9 @@ TEST_CASE("the candidates of a tuner are valid, distinct and few", "[geometry]")
     REQUIRE(!candidates.empty());
     REQUIRE(candidates.size() <= 32);
     REQUIRE(std::set(candidates.begin(), candidates.end()).size() == candidates.size());
-    for (const Geometry& geometry : candidates) REQUIRE(covers_row(geometry, hidden_dim, dtype));
+    for (const Geometry& geometry : candidates) {
+      REQUIRE(covers_row(geometry, hidden_dim, dtype));
+      REQUIRE(4 * chunk_slots(geometry) <= 5 * chunks_per_row(hidden_dim, dtype));
+    }
   });
 }

@@ -52,9 +52,7 @@ struct Restore {
 };
 
 allnorm::LogSink collect(Messages& messages) {
-  return [&messages](LogLevel level, std::string_view text) {
-    messages.emplace_back(level, std::string(text));
-  };
+  return [&messages](LogLevel level, std::string_view text) { messages.emplace_back(level, std::string(text)); };
 }
 
 /// What `body` writes to stderr.

@@ -49,8 +49,7 @@ void check_direction() {
     if (equals_toolkit<Direction, Implementation>(x)) continue;
     if (mismatches++ == 0) example = x;
   }
-  INFO(Implementation::kName << ", " << Direction::kName
-                             << ": first wrong input, as bits: " << example);
+  INFO(Implementation::kName << ", " << Direction::kName << ": first wrong input, as bits: " << std::hex << example);
   CHECK(mismatches == 0);
 }
 
@@ -66,38 +65,30 @@ int disagreements(int codes, Ours ours, Theirs theirs) {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("rounding f32 to a narrow format equals the toolkit", "[numbers]",
-                        Implementations) {
+TEMPLATE_LIST_TEST_CASE("rounding f32 to a narrow format equals the toolkit", "[numbers]", Implementations) {
   check_direction<TestType, ToF16>();
   check_direction<TestType, ToBf16>();
   check_direction<TestType, ToE4m3>();
   check_direction<TestType, ToE2m1>();
 }
 
-TEMPLATE_LIST_TEST_CASE("widening a narrow format to f32 equals the toolkit on every code",
-                        "[numbers]", Implementations) {
+TEMPLATE_LIST_TEST_CASE("widening a narrow format to f32 equals the toolkit on every code", "[numbers]",
+                        Implementations) {
   const auto half = [](auto implementation) {
-    return [](int code) {
-      return decltype(implementation)::f16_to_f32(static_cast<std::uint16_t>(code));
-    };
+    return [](int code) { return decltype(implementation)::f16_to_f32(static_cast<std::uint16_t>(code)); };
   };
   const auto bfloat = [](auto implementation) {
-    return [](int code) {
-      return decltype(implementation)::bf16_to_f32(static_cast<std::uint16_t>(code));
-    };
+    return [](int code) { return decltype(implementation)::bf16_to_f32(static_cast<std::uint16_t>(code)); };
   };
   const auto e4m3 = [](auto implementation) {
-    return [](int code) {
-      return decltype(implementation)::e4m3_to_f32(static_cast<std::uint8_t>(code));
-    };
+    return [](int code) { return decltype(implementation)::e4m3_to_f32(static_cast<std::uint8_t>(code)); };
   };
   CHECK(disagreements(65536, half(TestType{}), half(Toolkit{})) == 0);
   CHECK(disagreements(65536, bfloat(TestType{}), bfloat(Toolkit{})) == 0);
   CHECK(disagreements(256, e4m3(TestType{}), e4m3(Toolkit{})) == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("a number of a narrow format survives f32 and back", "[numbers]",
-                        Implementations) {
+TEMPLATE_LIST_TEST_CASE("a number of a narrow format survives f32 and back", "[numbers]", Implementations) {
   int changed = 0;
   for (int code = 0; code < 65536; ++code) {
     const auto bits = static_cast<std::uint16_t>(code);
@@ -114,8 +105,8 @@ TEMPLATE_LIST_TEST_CASE("a number of a narrow format survives f32 and back", "[n
   CHECK(changed == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("NaNs become the canonical ones and infinities saturate FP8 and FP4",
-                        "[numbers]", Implementations) {
+TEMPLATE_LIST_TEST_CASE("NaNs become the canonical ones and infinities saturate FP8 and FP4", "[numbers]",
+                        Implementations) {
   for (const std::uint32_t nan : {0x7F800001U, 0x7FC00000U, 0xFF800001U, 0xFFFFFFFFU}) {
     CHECK(TestType::f32_to_f16(float_of(nan)) == 0x7FFF);
     CHECK(TestType::f32_to_bf16(float_of(nan)) == 0x7FFF);

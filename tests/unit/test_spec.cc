@@ -119,10 +119,8 @@ TEST_CASE("a Spec that a kernel exists for is accepted", "[spec]") {
 TEST_CASE("a Spec without a kernel is refused with what was given and what is allowed", "[spec]") {
   CHECK(refusal([](Spec& s) { s.world_size = 0; }) == "world_size: 0 given, allowed: 1 to 72");
   CHECK(refusal([](Spec& s) { s.world_size = 73; }) == "world_size: 73 given, allowed: 1 to 72");
-  CHECK(refusal([](Spec& s) { s.strategy = Strategy::kAuto; }) ==
-        "strategy: auto given, allowed: one_shot, two_shot");
-  CHECK(refusal([](Spec& s) { s.dtype = DataType::kE4M3; }) ==
-        "dtype: e4m3 given, allowed: f32, f16, bf16");
+  CHECK(refusal([](Spec& s) { s.strategy = Strategy::kAuto; }) == "strategy: auto given, allowed: one_shot, two_shot");
+  CHECK(refusal([](Spec& s) { s.dtype = DataType::kE4M3; }) == "dtype: e4m3 given, allowed: f32, f16, bf16");
   CHECK(refusal([](Spec& s) { s.gamma_dtype = DataType::kF16; }) ==
         "gamma_dtype: f16 given, allowed: bf16 (the dtype) or f32");
   CHECK(refusal([](Spec& s) { s.layout = ScaleLayout::kSwizzled8x4; }) ==
@@ -133,9 +131,7 @@ TEST_CASE("a Spec without a kernel is refused with what was given and what is al
 }
 
 TEST_CASE("a hidden_dim that is not whole vectors and blocks is refused", "[spec]") {
-  const auto with = [](int hidden_dim) {
-    return refusal([&](Spec& s) { s.hidden_dim = hidden_dim; });
-  };
+  const auto with = [](int hidden_dim) { return refusal([&](Spec& s) { s.hidden_dim = hidden_dim; }); };
   const std::string allowed = " given, allowed: multiples of 16 (a block of nvfp4) up to 65536";
   CHECK(with(0) == "hidden_dim: 0" + allowed);
   CHECK(with(-16) == "hidden_dim: -16" + allowed);
@@ -149,9 +145,7 @@ TEST_CASE("a hidden_dim that is not whole vectors and blocks is refused", "[spec
 }
 
 TEST_CASE("a geometry outside its ranges, or too small for the row, is refused", "[spec]") {
-  const auto with = [](Geometry geometry) {
-    return refusal([&](Spec& s) { s.geometry = geometry; });
-  };
+  const auto with = [](Geometry geometry) { return refusal([&](Spec& s) { s.geometry = geometry; }); };
   CHECK(with({3, 16, 1}) == "geometry.ctas_per_row: 3 given, allowed: 1, 2, 4 or 8");
   CHECK(with({1, 33, 1}) == "geometry.warps_per_cta: 33 given, allowed: 1 to 32");
   CHECK(with({4, 0, 1}) == "geometry.warps_per_cta: 0 given, allowed: 1 to 32");
@@ -193,13 +187,9 @@ TEST_CASE("a name that is not known is refused with those that are", "[names]") 
   const auto refused = [](auto parse, const char* name) {
     return error_of(ErrorCode::kInvalidArgument, [&] { parse(name); });
   };
-  CHECK(refused(parse_strategy, "three_shot") ==
-        "strategy: \"three_shot\" given, allowed: one_shot, two_shot, auto");
-  CHECK(refused(parse_data_type, "BF16") ==
-        "dtype: \"BF16\" given, allowed: f32, f16, bf16, e4m3, u8, e2m1x2");
+  CHECK(refused(parse_strategy, "three_shot") == "strategy: \"three_shot\" given, allowed: one_shot, two_shot, auto");
+  CHECK(refused(parse_data_type, "BF16") == "dtype: \"BF16\" given, allowed: f32, f16, bf16, e4m3, u8, e2m1x2");
   CHECK(refused(parse_quant, "") == "quant: \"\" given, allowed: none, fp8, nvfp4, dynamic_fp8");
-  CHECK(refused(parse_layout, "8x4") ==
-        "layout: \"8x4\" given, allowed: swizzled_128x4, swizzled_8x4, linear");
-  CHECK(refused(parse_target, "sm_80") ==
-        "target: \"sm_80\" given, allowed: sm_90a, sm_100a, sm_103a, sm_120a");
+  CHECK(refused(parse_layout, "8x4") == "layout: \"8x4\" given, allowed: swizzled_128x4, swizzled_8x4, linear");
+  CHECK(refused(parse_target, "sm_80") == "target: \"sm_80\" given, allowed: sm_90a, sm_100a, sm_103a, sm_120a");
 }

@@ -57,9 +57,8 @@ TEST_CASE("every field of the key counts in a lookup", "[table]") {
   CHECK_FALSE(found([](TableKey& k) { k.dtype = DataType::kF16; }));
   CHECK_FALSE(found([](TableKey& k) { k.world_size = 3; }));
   CHECK_FALSE(found([](TableKey& k) { k.hidden_dim = 7176; }));
-  CHECK(found([](TableKey& k) {
-    k = {Operation::kAllReduce, Transport::kMulticast, Quant::kNone, DataType::kF32, 2, 4};
-  }));
+  CHECK(found(
+      [](TableKey& k) { k = {Operation::kAllReduce, Transport::kMulticast, Quant::kNone, DataType::kF32, 2, 4}; }));
 }
 
 TEST_CASE("a lookup does not depend on the order of the entries", "[table]") {
@@ -68,8 +67,8 @@ TEST_CASE("a lookup does not depend on the order of the entries", "[table]") {
     if (!entries.empty()) entries += ",";
     entries += R"({"world_size": 2, "dtype": "bf16", "quant": "fp8", "transport": "unicast",
       "hidden_dim": )" +
-               std::to_string(hidden_dim) + R"(, "bounds": [{"max_tokens": )" +
-               std::to_string(hidden_dim) + R"(, "strategy": "one_shot", "microseconds": 1,
+               std::to_string(hidden_dim) + R"(, "bounds": [{"max_tokens": )" + std::to_string(hidden_dim) +
+               R"(, "strategy": "one_shot", "microseconds": 1,
       "geometry": {"ctas_per_row": 8, "warps_per_cta": 32, "chunks_per_warp": 1}}]})";
   }
   std::string text = kTableText;

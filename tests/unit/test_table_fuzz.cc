@@ -16,9 +16,7 @@ namespace {
 
 using Random = std::mt19937_64;
 
-std::size_t below(Random& random, std::size_t limit) {
-  return static_cast<std::size_t>(random() % limit);
-}
+std::size_t below(Random& random, std::size_t limit) { return static_cast<std::size_t>(random() % limit); }
 
 /// One of: another byte, a byte less, a digit changed, a piece repeated or moved, the end cut off.
 void mutate(std::string& text, Random& random) {
@@ -27,21 +25,11 @@ void mutate(std::string& text, Random& random) {
   const std::size_t at = below(random, text.size());
   const std::string piece = text.substr(at, below(random, 40));
   switch (random() % 7) {
-    case 0:
-      text[at] = static_cast<char>(random());
-      break;
-    case 1:
-      text[at] = interesting[below(random, interesting.size())];
-      break;
-    case 2:
-      text.insert(at, 1, interesting[below(random, interesting.size())]);
-      break;
-    case 3:
-      text.erase(at, 1 + below(random, 10));
-      break;
-    case 4:
-      text.insert(below(random, text.size()), piece);
-      break;
+    case 0: text[at] = static_cast<char>(random()); break;
+    case 1: text[at] = interesting[below(random, interesting.size())]; break;
+    case 2: text.insert(at, 1, interesting[below(random, interesting.size())]); break;
+    case 3: text.erase(at, 1 + below(random, 10)); break;
+    case 4: text.insert(below(random, text.size()), piece); break;
     case 5:
       if (const auto digit = text.find_first_of("0123456789", at); digit != text.npos) {
         text[digit] = static_cast<char>('0' + below(random, 10));

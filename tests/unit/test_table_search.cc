@@ -78,7 +78,7 @@ TEST_CASE("the option comes before the environment, the folder and what is built
   places.user_folder = folder.path("user");
   folder.write("user/b.json", made_by("b"));
   folder.write("user/a.json", made_by("a"));
-  folder.write("user/a.json.bak", made_by("backup"));
+  folder.write("user/0.json.bak", made_by("backup"));
   CHECK(tool_of(find(places)) == "a");
   CHECK(find(places).source == folder.path("user/a.json"));
 

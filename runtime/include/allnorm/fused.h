@@ -35,13 +35,13 @@ struct FusedCall {
   Tensor residual_in;  ///< Like input.
   Tensor gamma;        ///< [1, hidden_dim] of input's dtype or f32.
   /// Default: the machine epsilon of input's dtype (2^-23, 2^-10, 2^-7). Must be >= 0.
-  std::optional<float> epsilon;
-  Tensor output;        ///< Like input; optional with quantization.
-  Tensor residual_out;  ///< Like input; optional.
-  Tensor quant_out;     ///< FP8: [num_tokens, hidden_dim] e4m3. NVFP4: [num_tokens, hidden_dim / 2] u8 or e2m1x2.
+  std::optional<float> epsilon{};
+  Tensor output{};        ///< Like input; optional with quantization.
+  Tensor residual_out{};  ///< Like input; optional.
+  Tensor quant_out{};     ///< FP8: [num_tokens, hidden_dim] e4m3. NVFP4: [num_tokens, hidden_dim / 2] u8 or e2m1x2.
   /// NVFP4: e4m3 (or u8), linear [num_tokens, hidden_dim / 16], swizzled [1, nvfp4_scale_bytes()]. Dynamic FP8:
   /// [num_tokens, 1] f32. Static FP8 and none: not given.
-  Tensor scale_out;
+  Tensor scale_out{};
   float output_scale = 1.0f;  ///< FP8 divides by it, NVFP4 multiplies. Not used by dynamic FP8.
   /// Overrides output_scale: one f32 on the GPU, read by the kernel.
   const float* output_scale_pointer = nullptr;

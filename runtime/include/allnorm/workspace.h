@@ -36,7 +36,7 @@ struct WorldOptions {
   /// The most tokens of a two-shot call; 0: no two-shot calls.
   std::int64_t max_tokens_two_shot = 0;
   /// How long a call waits for a peer, in seconds; 0: for ever. Not set: $ALLNORM_TIMEOUT_SECONDS, or 30.
-  std::optional<double> timeout_seconds;
+  std::optional<double> timeout_seconds{};
 };
 
 /// Whether a rank's calls are still good, and if not, who gave up waiting for whom.

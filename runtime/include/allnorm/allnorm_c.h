@@ -1,0 +1,261 @@
+/* AllNorm for C: AllReduce + residual + RMSNorm + FP8 / NVFP4 quantization in one GPU kernel.
+ *
+ * The same library as the C++ headers; what each call computes and demands of its arguments stands in fused.h, what a
+ * world and a workspace are in workspace.h. Usable from C99 and from C++.
+ *
+ * Results: every function that can fail returns an allnorm_status, 0 on success. After any other, this thread's
+ * allnorm_last_error_message() says which argument it was, what was given and what is allowed. A call that fails has
+ * launched nothing, and has changed no result, except that a failed create stores NULL.
+ *
+ * Structs: each begins with its size, so that it can grow. Always fill one with its init function, then set what
+ * differs from the defaults. A library newer than the program takes the shorter struct and uses defaults for the rest;
+ * a library older than the program refuses a struct that is longer than it knows.
+ *
+ * Handles: a world must be destroyed before its context; a workspace belongs to its world and is not destroyed. Nothing
+ * checks that a handle is alive.
+ *
+ * Threads: an allnorm_context may be used from any threads. One call at a time on a workspace; different workspaces may
+ * be used from different threads. allnorm_workspace_get_status() and allnorm_workspace_abort() may be called from any
+ * thread at any time.
+ */
+#ifndef ALLNORM_ALLNORM_C_H_
+#define ALLNORM_ALLNORM_C_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allnorm/export.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- results ------------------------------------------------------------------------------------------------------ */
+
+/* The numbers of allnorm::ErrorCode; a number never changes its meaning. */
+typedef int32_t allnorm_status;
+enum {
+  ALLNORM_OK = 0,
+  ALLNORM_INVALID_ARGUMENT = 1,     /* An argument is wrong; nothing was launched. */
+  ALLNORM_UNSUPPORTED = 2,          /* Right in itself, but this GPU, driver or build cannot do it. */
+  ALLNORM_NOT_PREPARED = 3,         /* A call in stream capture without an earlier prepare. */
+  ALLNORM_CAPACITY = 4,             /* The workspace is too small for the call. */
+  ALLNORM_TIMEOUT = 5,              /* A rank gave up waiting for a peer; see allnorm_workspace_get_status(). */
+  ALLNORM_ABORTED = 6,              /* allnorm_workspace_abort() ended the waits. */
+  ALLNORM_DRIVER = 7,               /* The CUDA driver is missing or returned an error. */
+  ALLNORM_COMPILER = 8,             /* NVRTC is missing or rejected a kernel. */
+  ALLNORM_INVALID_TABLE = 9,        /* A tuned table cannot be read. */
+  ALLNORM_INVALID_ENVIRONMENT = 10, /* An environment variable has a value that is not allowed. */
+  ALLNORM_INTERNAL = 100            /* In C alone: host memory ran out, or an error that AllNorm should have named. */
+};
+
+/* "invalid argument", "not prepared", ...; "ok" for 0. Never NULL. */
+ALLNORM_EXPORT const char* allnorm_status_name(allnorm_status status);
+
+/* What went wrong in the last call of this thread that failed; "" if none did. Valid until the thread's next failure.
+ */
+ALLNORM_EXPORT const char* allnorm_last_error_message(void);
+
+/* The version of the library that runs, "0.1.0". That of the headers is ALLNORM_VERSION_STRING (allnorm/version.h). */
+ALLNORM_EXPORT const char* allnorm_version(void);
+
+/* --- vocabulary --------------------------------------------------------------------------------------------------- */
+
+typedef int32_t allnorm_data_type;
+enum {
+  ALLNORM_F32 = 0,
+  ALLNORM_F16 = 1,
+  ALLNORM_BF16 = 2,
+  ALLNORM_E4M3 = 3,
+  ALLNORM_U8 = 4,
+  ALLNORM_E2M1X2 = 5 /* A byte with two e2m1 values, the even column in the low nibble. */
+};
+
+typedef int32_t allnorm_quant;
+enum { ALLNORM_QUANT_NONE = 0, ALLNORM_QUANT_FP8 = 1, ALLNORM_QUANT_NVFP4 = 2, ALLNORM_QUANT_DYNAMIC_FP8 = 3 };
+
+typedef int32_t allnorm_scale_layout;
+enum { ALLNORM_SWIZZLED_128X4 = 0, ALLNORM_SWIZZLED_8X4 = 1, ALLNORM_LINEAR = 2 };
+
+typedef int32_t allnorm_strategy;
+enum { ALLNORM_ONE_SHOT = 0, ALLNORM_TWO_SHOT = 1, ALLNORM_AUTO = 99 };
+
+typedef int32_t allnorm_pdl_trigger;
+enum { ALLNORM_PDL_EARLY = 0, ALLNORM_PDL_LATE = 1 };
+
+/* A dense row-major matrix in device memory; a vector has one row. data == NULL: not given. (Never grows.) */
+typedef struct allnorm_tensor {
+  void* data;
+  int64_t rows;
+  int64_t columns;
+  allnorm_data_type dtype;
+} allnorm_tensor;
+
+static inline allnorm_tensor allnorm_make_tensor(void* data, allnorm_data_type dtype, int64_t rows, int64_t columns) {
+  allnorm_tensor tensor;
+  tensor.data = data;
+  tensor.rows = rows;
+  tensor.columns = columns;
+  tensor.dtype = dtype;
+  return tensor;
+}
+
+/* --- context: the driver, the GPUs, the compiler with its cache --------------------------------------------------- */
+
+typedef struct allnorm_context allnorm_context;
+
+typedef struct allnorm_context_options {
+  size_t struct_size;
+  const char* table_path;      /* A tuned table. NULL: $ALLNORM_TABLE, the user's, the shipped ones. */
+  const char* cache_directory; /* NULL: $ALLNORM_CACHE_DIR or the user's cache folder. */
+} allnorm_context_options;
+
+/* options may be NULL. ALLNORM_DRIVER where there is no usable CUDA driver. */
+ALLNORM_EXPORT allnorm_status allnorm_context_create(const allnorm_context_options* options, allnorm_context** context);
+/* NULL does nothing. */
+ALLNORM_EXPORT void allnorm_context_destroy(allnorm_context* context);
+/* GPUs that the driver shows. */
+ALLNORM_EXPORT allnorm_status allnorm_context_device_count(const allnorm_context* context, int32_t* count);
+
+/* --- world and workspaces: the memory through which ranks meet ---------------------------------------------------- */
+
+typedef struct allnorm_world allnorm_world;
+typedef struct allnorm_workspace allnorm_workspace;
+
+/* timeout_seconds: $ALLNORM_TIMEOUT_SECONDS, or 30. */
+#define ALLNORM_DEFAULT_TIMEOUT (-1.0)
+
+typedef struct allnorm_world_options {
+  size_t struct_size;
+  const int32_t* devices; /* [world_size] The GPU of each rank; a GPU named more than once carries virtual ranks. */
+  int32_t world_size;
+  int64_t max_row_bytes;       /* The largest row of any call: hidden_dim times the size of an element. */
+  int64_t max_tokens_one_shot; /* The most tokens of a one-shot call; 0: no one-shot calls. */
+  int64_t max_tokens_two_shot; /* The most tokens of a two-shot call; 0: no two-shot calls. */
+  double timeout_seconds;      /* How long a call waits for a peer; 0: for ever. */
+} allnorm_world_options;
+
+ALLNORM_EXPORT allnorm_status allnorm_world_create(allnorm_context* context, const allnorm_world_options* options,
+                                                   allnorm_world** world);
+/* Waits for the GPUs. NULL does nothing. */
+ALLNORM_EXPORT void allnorm_world_destroy(allnorm_world* world);
+/* After a timeout or an abort: waits for all GPUs, renews buffers and state. */
+ALLNORM_EXPORT allnorm_status allnorm_world_reset(allnorm_world* world);
+ALLNORM_EXPORT allnorm_status allnorm_world_size(const allnorm_world* world, int32_t* size);
+/* The workspace of a rank; it lives as long as the world. */
+ALLNORM_EXPORT allnorm_status allnorm_world_rank(allnorm_world* world, int32_t rank, allnorm_workspace** workspace);
+
+/* Whether a rank's calls are still good, and if not, who gave up waiting for whom. */
+typedef struct allnorm_workspace_status {
+  size_t struct_size;
+  int32_t healthy;     /* 1 or 0. All that follows is meaningful when it is 0. */
+  allnorm_status code; /* ALLNORM_TIMEOUT or ALLNORM_ABORTED. */
+  int32_t rank;        /* The rank that gave up first, or -1. */
+  int32_t waited_for;  /* The rank that it waited for, or -1. */
+  int64_t row;         /* Or -1. */
+  uint64_t epoch;      /* How many calls of the strategy that row had finished. */
+  allnorm_strategy strategy;
+  char phase[16];    /* "one-shot", "scatter" or "broadcast". */
+  char message[492]; /* All of this in a sentence, cut off where it is longer. */
+} allnorm_workspace_status;
+
+/* The most tokens of a call; 0 if its rows do not fit. */
+ALLNORM_EXPORT allnorm_status allnorm_workspace_max_tokens(const allnorm_workspace* workspace,
+                                                           allnorm_strategy strategy, int32_t hidden_dim,
+                                                           allnorm_data_type dtype, int64_t* max_tokens);
+/* Bytes of receive buffers that a rank of such a world takes. */
+ALLNORM_EXPORT allnorm_status allnorm_workspace_required_bytes(const allnorm_world_options* options, int64_t* bytes);
+/* Reads the device; does not wait for calls that run. */
+ALLNORM_EXPORT allnorm_status allnorm_workspace_get_status(const allnorm_workspace* workspace,
+                                                           allnorm_workspace_status* status);
+/* Ends all waits of this rank's and its peers' calls. The world is of no use until allnorm_world_reset(). */
+ALLNORM_EXPORT allnorm_status allnorm_workspace_abort(allnorm_workspace* workspace);
+/* Also for calls already captured in graphs. 0: wait for ever. */
+ALLNORM_EXPORT allnorm_status allnorm_workspace_set_timeout(allnorm_workspace* workspace, double seconds);
+
+/* --- the calls ---------------------------------------------------------------------------------------------------- */
+
+/* epsilon: the machine epsilon of input's dtype. */
+#define ALLNORM_DEFAULT_EPSILON (-1.0f)
+
+/* As allnorm::FusedCall. For flags, 0 is no and all else is yes. */
+typedef struct allnorm_fused_call {
+  size_t struct_size;
+  allnorm_tensor input;        /* [num_tokens, hidden_dim] f32, f16 or bf16: this rank's partial sum. */
+  allnorm_tensor residual_in;  /* Like input. */
+  allnorm_tensor gamma;        /* [1, hidden_dim] of input's dtype or f32. */
+  allnorm_tensor output;       /* Like input; optional with quantization. */
+  allnorm_tensor residual_out; /* Like input; optional. */
+  allnorm_tensor quant_out; /* FP8: [num_tokens, hidden_dim] e4m3. NVFP4: [num_tokens, hidden_dim / 2] u8 or e2m1x2. */
+  allnorm_tensor scale_out; /* NVFP4 and dynamic FP8 alone; see fused.h. */
+  const float* output_scale_pointer; /* Overrides output_scale: one f32 on the GPU. */
+  float output_scale;                /* FP8 divides by it, NVFP4 multiplies. */
+  float epsilon;                     /* >= 0, or ALLNORM_DEFAULT_EPSILON. */
+  float weight_bias;                 /* Added to gamma. */
+  allnorm_quant quant;
+  allnorm_scale_layout layout; /* Used by NVFP4 alone. */
+  allnorm_strategy strategy;
+  int32_t launch_with_pdl; /* A flag. */
+  allnorm_pdl_trigger pdl_trigger;
+  int32_t zero_scale_padding; /* A flag. */
+  int32_t reserved;           /* Leave it 0. */
+} allnorm_fused_call;
+
+/* As allnorm::AllReduceCall. */
+typedef struct allnorm_allreduce_call {
+  size_t struct_size;
+  allnorm_tensor input;  /* [num_tokens, hidden_dim] f32, f16 or bf16. */
+  allnorm_tensor output; /* Like input. */
+  allnorm_strategy strategy;
+  int32_t launch_with_pdl; /* A flag. */
+  allnorm_pdl_trigger pdl_trigger;
+  int32_t reserved; /* Leave it 0. */
+} allnorm_allreduce_call;
+
+/* stream: a cudaStream_t or CUstream of the rank's GPU. All ranks must make the call. With quantization: */
+ALLNORM_EXPORT allnorm_status allnorm_fused_allreduce_add_rmsnorm_quant(allnorm_workspace* workspace,
+                                                                        const allnorm_fused_call* call, void* stream);
+/* Without: quant must be ALLNORM_QUANT_NONE. */
+ALLNORM_EXPORT allnorm_status allnorm_fused_allreduce_add_rmsnorm(allnorm_workspace* workspace,
+                                                                  const allnorm_fused_call* call, void* stream);
+/* The sum alone. */
+ALLNORM_EXPORT allnorm_status allnorm_allreduce(allnorm_workspace* workspace, const allnorm_allreduce_call* call,
+                                                void* stream);
+
+/* Compiles and loads what such calls need for 1 to num_tokens tokens; pointers are not followed. Call it for all ranks
+ * before the first call. */
+ALLNORM_EXPORT allnorm_status allnorm_prepare_fused(allnorm_workspace* workspace, const allnorm_fused_call* call);
+ALLNORM_EXPORT allnorm_status allnorm_prepare_allreduce(allnorm_workspace* workspace,
+                                                        const allnorm_allreduce_call* call);
+
+/* --- defaults ----------------------------------------------------------------------------------------------------- */
+
+/* Fill a struct of `struct_size` bytes; for other languages. In C and C++ use the inline functions below, which know
+ * the size that the program was compiled with. */
+ALLNORM_EXPORT allnorm_status allnorm_context_options_init_sized(allnorm_context_options* options, size_t struct_size);
+ALLNORM_EXPORT allnorm_status allnorm_world_options_init_sized(allnorm_world_options* options, size_t struct_size);
+ALLNORM_EXPORT allnorm_status allnorm_workspace_status_init_sized(allnorm_workspace_status* status, size_t struct_size);
+ALLNORM_EXPORT allnorm_status allnorm_fused_call_init_sized(allnorm_fused_call* call, size_t struct_size);
+ALLNORM_EXPORT allnorm_status allnorm_allreduce_call_init_sized(allnorm_allreduce_call* call, size_t struct_size);
+
+static inline allnorm_status allnorm_context_options_init(allnorm_context_options* options) {
+  return allnorm_context_options_init_sized(options, sizeof(*options));
+}
+static inline allnorm_status allnorm_world_options_init(allnorm_world_options* options) {
+  return allnorm_world_options_init_sized(options, sizeof(*options));
+}
+static inline allnorm_status allnorm_workspace_status_init(allnorm_workspace_status* status) {
+  return allnorm_workspace_status_init_sized(status, sizeof(*status));
+}
+static inline allnorm_status allnorm_fused_call_init(allnorm_fused_call* call) {
+  return allnorm_fused_call_init_sized(call, sizeof(*call));
+}
+static inline allnorm_status allnorm_allreduce_call_init(allnorm_allreduce_call* call) {
+  return allnorm_allreduce_call_init_sized(call, sizeof(*call));
+}
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* ALLNORM_ALLNORM_C_H_ */
