@@ -1,0 +1,210 @@
+#include "env/env.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+#include <system_error>
+
+#include "allnorm/error.h"
+
+namespace allnorm {
+namespace {
+
+// Deadlines are counted in nanoseconds: less than a millisecond would cut off healthy calls (and
+// the smallest values would round to 0, which means no limit), more than this would overflow.
+constexpr double kMinTimeoutSeconds = 0.001;
+constexpr double kMaxTimeoutSeconds = 1e9;
+
+constexpr Env::Variable kVariables[] = {
+    {"ALLNORM_LOG", "warn",
+     "The least level of messages: trace, debug, info, warn, error or off. A program's "
+     "set_log_level() wins."},
+    {"ALLNORM_CACHE", "on", "on or off: whether compiled kernels are kept on disk."},
+    {"ALLNORM_CACHE_DIR", "$XDG_CACHE_HOME/allnorm or ~/.cache/allnorm",
+     "Where compiled kernels are kept; an absolute path."},
+    {"ALLNORM_CONFIG_DIR", "$XDG_CONFIG_HOME/allnorm or ~/.config/allnorm",
+     "Where the user's tuned tables lie, as tables/*.json; an absolute path."},
+    {"ALLNORM_TABLE", "", "A tuned table to use before all others."},
+    {"ALLNORM_TIMEOUT_SECONDS", "30",
+     "How long a kernel waits for a peer, a decimal number (0.001 to 1000000000); 0 is no limit."},
+    {"ALLNORM_MULTICAST", "0",
+     "1 asks for stores to multicast addresses, where the site does not forbid them."},
+    {"ALLNORM_DRIVER", "libcuda.so.1",
+     "The CUDA driver library: an absolute path, or a name that the loader searches for."},
+    {"ALLNORM_NVRTC", "libnvrtc.so",
+     "The NVRTC library: an absolute path, or a name that the loader searches for."},
+    {"ALLNORM_KERNEL_DIR", "",
+     "For development: a folder of kernel sources to use in place of the built-in ones."},
+    {"ALLNORM_DUMP", "",
+     "What to write out for each compiled kernel, a comma list of source, ptx, sass and log."},
+    {"ALLNORM_DUMP_DIR", ".", "Where ALLNORM_DUMP writes."},
+    {"NCCL_NVLS_ENABLE", "", "0 forbids multicast, as it does for NCCL."},
+    {"NVSHMEM_DISABLE_NVLS", "", "1 forbids multicast, as it does for NVSHMEM."},
+    {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "", "1 forbids multicast, as it does for PyTorch."},
+    {"XDG_CACHE_HOME", "~/.cache",
+     "The parent of the default ALLNORM_CACHE_DIR; ignored unless absolute."},
+    {"XDG_CONFIG_HOME", "~/.config",
+     "The parent of the default ALLNORM_CONFIG_DIR; ignored unless absolute."},
+    {"HOME", "", "The ~ of the defaults above; ignored unless absolute."},
+};
+
+[[noreturn]] void reject(const char* name, const std::string& value, std::string_view allowed) {
+  throw Error(ErrorCode::kInvalidEnvironment,
+              fmt::format("{}=\"{}\" is not allowed: it must be {}. Correct it, or unset it.", name,
+                          value, allowed));
+}
+
+std::string text(const Env::Getter& get, const char* name) {
+  const char* value = get(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+bool is_absolute(const std::string& path) { return !path.empty() && path.front() == '/'; }
+
+LogLevel log_level(const Env::Getter& get, const char* name) {
+  const std::string value = text(get, name);
+  if (value.empty()) return LogLevel::kWarn;
+  for (const LogLevel level : {LogLevel::kTrace, LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarn,
+                               LogLevel::kError, LogLevel::kOff}) {
+    if (value == to_string(level)) return level;
+  }
+  reject(name, value, "trace, debug, info, warn, error or off");
+}
+
+bool choice(const Env::Getter& get, const char* name, std::string_view no, std::string_view yes,
+            bool otherwise) {
+  const std::string value = text(get, name);
+  if (value.empty()) return otherwise;
+  if (value != no && value != yes) reject(name, value, fmt::format("{} or {}", no, yes));
+  return value == yes;
+}
+
+/// What a relative path means would depend on where each process happens to start.
+std::string absolute_path(const Env::Getter& get, const char* name) {
+  std::string value = text(get, name);
+  if (!value.empty() && !is_absolute(value)) {
+    reject(name, value, "an absolute path (~ and $ are not expanded)");
+  }
+  return value;
+}
+
+std::string library(const Env::Getter& get, const char* name) {
+  std::string value = text(get, name);
+  if (!is_absolute(value) && value.find('/') != std::string::npos) {
+    reject(name, value, "an absolute path, or the name of a library without a folder");
+  }
+  return value;
+}
+
+double timeout(const Env::Getter& get, const char* name) {
+  const std::string value = text(get, name);
+  if (value.empty()) return Env().timeout_seconds;
+  double seconds = 0;
+  const char* const end = value.data() + value.size();
+  // Not strtod, which reads by the locale; and from_chars alone would take "inf" and "-0".
+  const bool plain = value.find_first_not_of("0123456789.") == std::string::npos;
+  const auto [stop, error] = std::from_chars(value.data(), end, seconds, std::chars_format::fixed);
+  const bool in_range =
+      seconds == 0 || (seconds >= kMinTimeoutSeconds && seconds <= kMaxTimeoutSeconds);
+  if (!plain || error != std::errc() || stop != end || !in_range) {
+    reject(name, value, "a decimal number of seconds from 0.001 to 1000000000, or 0 for no limit");
+  }
+  return seconds;
+}
+
+Env::Dump dump(const Env::Getter& get, const char* name) {
+  const std::string value = text(get, name);
+  Env::Dump result;
+  for (std::size_t begin = 0; begin < value.size();) {
+    const std::size_t end = std::min(value.find(',', begin), value.size());
+    const std::string_view word = std::string_view(value).substr(begin, end - begin);
+    if (word == "source") {
+      result.source = true;
+    } else if (word == "ptx") {
+      result.ptx = true;
+    } else if (word == "sass") {
+      result.sass = true;
+    } else if (word == "log") {
+      result.log = true;
+    } else {
+      reject(name, value, "a comma list of source, ptx, sass and log, without blanks");
+    }
+    begin = end + 1;
+  }
+  return result;
+}
+
+/// `own` if set, else allnorm/ in the XDG folder, else in that folder's place under the home
+/// directory, else empty. The XDG specification has relative paths ignored.
+std::string user_directory(std::string own, const std::string& xdg, const std::string& home,
+                           const char* below_home) {
+  if (!own.empty()) return own;
+  if (is_absolute(xdg)) return xdg + "/allnorm";
+  if (is_absolute(home)) return home + below_home + "/allnorm";
+  return {};
+}
+
+bool equals_any(std::string value, std::initializer_list<std::string_view> words) {
+  std::transform(value.begin(), value.end(), value.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::find(words.begin(), words.end(), value) != words.end();
+}
+
+/// Whoever wrote one of these meant the machine's multicast, not one library's: any spelling that
+/// the variable's owner obeys counts, and other values are not ours to reject.
+void read_site_variables(const Env::Getter& get, Env& env) {
+  const auto check = [&](const char* name, std::initializer_list<std::string_view> forbidding) {
+    const std::string value = text(get, name);
+    if (env.multicast_forbidden || !equals_any(value, forbidding)) return;
+    env.multicast_forbidden = true;
+    env.multicast_forbidden_by = fmt::format("{}={}", name, value);
+  };
+  check("NCCL_NVLS_ENABLE", {"0", "false", "off", "no"});
+  check("NVSHMEM_DISABLE_NVLS", {"1", "true", "on", "yes"});
+  check("TORCH_SYMM_MEM_DISABLE_MULTICAST", {"1", "true", "on", "yes"});
+}
+
+}  // namespace
+
+std::span<const Env::Variable> Env::variables() noexcept { return kVariables; }
+
+Env Env::from_process() {
+  return parse([](const char* name) { return static_cast<const char*>(::secure_getenv(name)); });
+}
+
+Env Env::parse(const Getter& get) {
+  Env env;
+  const std::string home = text(get, "HOME");
+  env.log_level = allnorm::log_level(get, "ALLNORM_LOG");
+
+  const bool cache_wanted = choice(get, "ALLNORM_CACHE", "off", "on", true);
+  env.cache_dir = user_directory(absolute_path(get, "ALLNORM_CACHE_DIR"),
+                                 text(get, "XDG_CACHE_HOME"), home, "/.cache");
+  env.cache_enabled = cache_wanted && !env.cache_dir.empty();
+  if (!cache_wanted) {
+    env.cache_off_reason = "ALLNORM_CACHE=off";
+  } else if (env.cache_dir.empty()) {
+    env.cache_off_reason =
+        "none of ALLNORM_CACHE_DIR, XDG_CACHE_HOME and HOME says where to keep it";
+  }
+  env.config_dir = user_directory(absolute_path(get, "ALLNORM_CONFIG_DIR"),
+                                  text(get, "XDG_CONFIG_HOME"), home, "/.config");
+
+  env.table_path = text(get, "ALLNORM_TABLE");
+  env.timeout_seconds = timeout(get, "ALLNORM_TIMEOUT_SECONDS");
+  env.driver_path = library(get, "ALLNORM_DRIVER");
+  env.nvrtc_path = library(get, "ALLNORM_NVRTC");
+  env.kernel_dir = text(get, "ALLNORM_KERNEL_DIR");
+  env.dump = allnorm::dump(get, "ALLNORM_DUMP");
+  if (std::string folder = text(get, "ALLNORM_DUMP_DIR"); !folder.empty()) env.dump_dir = folder;
+
+  env.multicast = choice(get, "ALLNORM_MULTICAST", "0", "1", false);
+  read_site_variables(get, env);
+  return env;
+}
+
+}  // namespace allnorm

@@ -1,0 +1,76 @@
+// Env: every environment variable that the library reads, read once and as plain values.
+//
+// Nothing else in the library calls getenv: a Context makes one Env and hands it on. An empty
+// variable counts as unset. A value that is not allowed throws Error(kInvalidEnvironment) which
+// names the variable, what it is, and what it may be. Variables that belong to others (HOME, XDG_*,
+// NCCL_*, ...) never throw.
+//
+// Thread safety: a value type; from_process() may run in any thread as long as none changes the
+// environment.
+#ifndef ALLNORM_ENV_ENV_H_
+#define ALLNORM_ENV_ENV_H_
+
+#include <functional>
+#include <span>
+#include <string>
+
+#include "allnorm/log.h"
+
+namespace allnorm {
+
+struct Env {
+  /// One line of what help texts and `allnorm doctor` print.
+  struct Variable {
+    const char* name;
+    const char* default_value;
+    const char* description;
+  };
+
+  /// Which intermediate results of a compilation are written to dump_dir.
+  struct Dump {
+    bool source = false;
+    bool ptx = false;
+    bool sass = false;
+    bool log = false;
+    bool any() const noexcept { return source || ptx || sass || log; }
+  };
+
+  /// Like getenv(): nullptr where the variable is not set.
+  using Getter = std::function<const char*(const char* name)>;
+
+  LogLevel log_level = LogLevel::kWarn;
+
+  bool cache_enabled = false;
+  std::string cache_off_reason;  ///< Why not, where cache_enabled is false.
+  std::string cache_dir;         ///< Absolute; empty where there is no place for it.
+
+  std::string nvrtc_path;   ///< Empty: the loader's search path.
+  std::string driver_path;  ///< Empty: the loader's search path.
+  std::string kernel_dir;   ///< Empty: the sources that are built in.
+
+  Dump dump;
+  std::string dump_dir = ".";
+
+  std::string table_path;  ///< Empty: the user's tables, then the ones that ship.
+  std::string config_dir;  ///< Absolute; empty where there is no place for it.
+
+  double timeout_seconds = 30;  ///< 0: no limit.
+
+  bool multicast = false;              ///< ALLNORM_MULTICAST asks for it.
+  bool multicast_forbidden = false;    ///< The site forbids it, whoever asks.
+  std::string multicast_forbidden_by;  ///< "NAME=value", where it does.
+
+  /// Reads the environment of the process; none of it in a set-user-ID or set-capability program,
+  /// whose user could otherwise have it load any library.
+  static Env from_process();
+
+  /// The same from any source of variables, each of which is asked for once.
+  static Env parse(const Getter& get);
+
+  /// All variables that parse() asks for, in the order for printing.
+  static std::span<const Variable> variables() noexcept;
+};
+
+}  // namespace allnorm
+
+#endif  // ALLNORM_ENV_ENV_H_

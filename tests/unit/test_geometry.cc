@@ -1,0 +1,81 @@
+#include <algorithm>
+#include <set>
+
+#include "catch.h"
+#include "dispatch/geometry.h"
+#include "dispatch/names.h"
+
+using namespace allnorm;
+
+namespace {
+
+constexpr int kMultiprocessors = 132;
+
+Geometry bf16_default(int hidden_dim, std::int64_t tokens) {
+  return default_geometry(hidden_dim, DataType::kBF16, tokens, kMultiprocessors);
+}
+
+/// Calls `check` with rows of every number of chunks that there is.
+template <typename Check>
+void for_all_rows(const Check& check) {
+  for (const DataType dtype : kRowDataTypes) {
+    const int per_chunk = 512 / static_cast<int>(size_of(dtype));
+    for (int hidden_dim = 16; hidden_dim <= kMaxHiddenDim; hidden_dim += per_chunk) {
+      check(hidden_dim, dtype);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("few tokens spread a row over a cluster without idle warps", "[geometry]") {
+  CHECK(bf16_default(7168, 1) == Geometry{4, 7, 1});   // 28 chunks: 8 x 4 has idle warps
+  CHECK(bf16_default(8192, 1) == Geometry{8, 4, 1});   // 32
+  CHECK(bf16_default(16384, 1) == Geometry{8, 8, 1});  // 64
+  CHECK(bf16_default(2048, 1) == Geometry{2, 4, 1});   // 8: no CTA under 4 warps
+  CHECK(bf16_default(1024, 1) == Geometry{1, 4, 1});   // 4: not worth a cluster
+  CHECK(bf16_default(8, 1) == Geometry{1, 1, 1});
+}
+
+TEST_CASE("a row is spread only as far as all rows run at once", "[geometry]") {
+  CHECK(bf16_default(8192, 16) == Geometry{8, 4, 1});   // 128 of 132 multiprocessors
+  CHECK(bf16_default(8192, 17) == Geometry{4, 8, 1});   // 8 CTAs each would be 136
+  CHECK(bf16_default(8192, 66) == Geometry{2, 16, 1});  // 132
+  CHECK(bf16_default(8192, 67) == Geometry{1, 32, 1});
+}
+
+TEST_CASE("many tokens have a CTA for each row that fits, else the smallest cluster",
+          "[geometry]") {
+  CHECK(bf16_default(7168, 4096) == Geometry{1, 28, 1});
+  CHECK(bf16_default(16384, 4096) == Geometry{1, 32, 2});  // 64 chunks
+  CHECK(bf16_default(32768, 4096) == Geometry{1, 32, 4});  // 128
+  CHECK(bf16_default(33024, 4096) == Geometry{2, 22, 3});  // 129
+  CHECK(default_geometry(65536, DataType::kF32, 4096, kMultiprocessors) == Geometry{4, 32, 4});
+}
+
+TEST_CASE("the default geometry fits every row and is a candidate of the tuner", "[geometry]") {
+  for_all_rows([](int hidden_dim, DataType dtype) {
+    const auto candidates = all_geometries(hidden_dim, dtype);
+    for (const std::int64_t tokens : {1, 8, 17, 40, 66, 67, 100000}) {
+      const Geometry geometry = default_geometry(hidden_dim, dtype, tokens, kMultiprocessors);
+      INFO(hidden_dim << " " << to_string(dtype) << " " << tokens << ": "
+                      << describe_chunks(geometry));
+      Spec spec;
+      spec.hidden_dim = hidden_dim;
+      spec.dtype = spec.gamma_dtype = dtype;
+      spec.geometry = geometry;
+      REQUIRE_NOTHROW(check_spec(spec));
+      REQUIRE(std::count(candidates.begin(), candidates.end(), geometry) == 1);
+    }
+  });
+}
+
+TEST_CASE("the candidates of a tuner are valid, distinct and few", "[geometry]") {
+  for_all_rows([](int hidden_dim, DataType dtype) {
+    const auto candidates = all_geometries(hidden_dim, dtype);
+    REQUIRE(!candidates.empty());
+    REQUIRE(candidates.size() <= 32);
+    REQUIRE(std::set(candidates.begin(), candidates.end()).size() == candidates.size());
+    for (const Geometry& geometry : candidates) REQUIRE(covers_row(geometry, hidden_dim, dtype));
+  });
+}
