@@ -1,4 +1,4 @@
-// Catch2, version 3 or 2, whichever the system has.
+// The test framework, version 2 or 3, whichever is installed.
 #ifndef ALLNORM_TESTS_UNIT_CATCH_H_
 #define ALLNORM_TESTS_UNIT_CATCH_H_
 

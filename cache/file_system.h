@@ -1,0 +1,94 @@
+// The seam to the disk: every file operation of the cache goes through a FileSystem.
+//
+// The operations neither throw for what the disk does nor trust what they find there: they say what
+// happened, with a reason for a person. Beneath them, each system call is a virtual function, so
+// that a test can make any of them fail where a real disk would.
+//
+// Thread safety: no state; all operations may run at once, in any number of threads and processes.
+#ifndef ALLNORM_CACHE_FILE_SYSTEM_H_
+#define ALLNORM_CACHE_FILE_SYSTEM_H_
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace allnorm::cache {
+
+/// Which file, in which state: changes when another is renamed into its place, or when it is
+/// written to.
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+  std::int64_t mtime_seconds = 0;
+  std::int64_t mtime_nanoseconds = 0;
+  bool operator==(const FileId&) const = default;
+};
+
+struct ReadResult {
+  enum class Status {
+    kOk,         ///< `bytes` is all of the file.
+    kAbsent,     ///< There is no such file.
+    kUntrusted,  ///< Something is there that must not be read; `id` says what.
+    kFailed      ///< The disk says no.
+  };
+  Status status = Status::kFailed;
+  std::string bytes;
+  FileId id;
+  std::string reason;
+};
+
+class FileSystem {
+ public:
+  /// What read() takes for too large to be meant seriously.
+  static constexpr std::int64_t kMaxFileBytes = std::int64_t{256} << 20;
+
+  virtual ~FileSystem() = default;
+
+  /// The real one.
+  static FileSystem& real();
+
+  /// Reads a regular file that belongs to the effective user or to root and that nobody else may
+  /// write.
+  ReadResult read(const std::string& path);
+
+  /// Puts a file of these bytes, mode 0600, at the path, in place of what is there: at any time,
+  /// also after a crash, readers find the old file or the new one. False, with the reason, if it
+  /// could not.
+  bool publish(const std::string& path, std::string_view bytes, std::string& reason);
+
+  /// Makes the directories of the path that do not exist, mode 0700. True if it is then a
+  /// directory.
+  bool make_private_directories(const std::string& path, std::string& reason);
+
+  /// Removes the file if it still is the one that was read; leaves what somebody has put there
+  /// since. (Something put there in the instant between the look and the removal is lost; to a
+  /// cache that is a miss.)
+  bool remove_if_unchanged(const std::string& path, const FileId& id, std::string& reason);
+
+ protected:
+  virtual int sys_open(const char* path, int flags, mode_t mode);
+  virtual int sys_fstat(int fd, struct stat* status);
+  virtual int sys_lstat(const char* path, struct stat* status);
+  virtual int sys_stat(const char* path, struct stat* status);
+  virtual ssize_t sys_read(int fd, void* buffer, std::size_t size);
+  virtual ssize_t sys_write(int fd, const void* bytes, std::size_t size);
+  virtual int sys_fsync(int fd);
+  virtual int sys_close(int fd);
+  virtual int sys_rename(const char* from, const char* to);
+  virtual int sys_unlink(const char* path);
+  virtual int sys_mkdir(const char* path, mode_t mode);
+
+ private:
+  int open_retrying(const char* path, int flags, mode_t mode);
+  bool write_all(int fd, std::string_view bytes);
+  bool sync(int fd);
+  void sync_directory(const std::string& path);
+  std::string read_all(int fd, std::int64_t size, bool& complete);
+};
+
+}  // namespace allnorm::cache
+
+#endif  // ALLNORM_CACHE_FILE_SYSTEM_H_

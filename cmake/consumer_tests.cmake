@@ -1,0 +1,20 @@
+# Installs into a prefix, moves the prefix, and builds and runs programs that use the library from there.
+# Not with sanitizers: the programs would need them too.
+if(NOT ALLNORM_SANITIZE)
+  set(prefix ${PROJECT_BINARY_DIR}/consumer/prefix)
+  add_test(NAME consumer.install
+           COMMAND bash ${PROJECT_SOURCE_DIR}/tests/consumer/install ${PROJECT_BINARY_DIR} ${prefix})
+  set_tests_properties(consumer.install PROPERTIES FIXTURES_SETUP installed LABELS consumer)
+
+  set(ways find_package pkg_config)
+  if(EXISTS ${PROJECT_SOURCE_DIR}/runtime/include/allnorm/allnorm_c.h)
+    list(APPEND ways c)
+  endif()
+  foreach(way IN LISTS ways)
+    add_test(NAME consumer.${way}
+             COMMAND bash ${PROJECT_SOURCE_DIR}/tests/consumer/use_${way} ${prefix} ${CMAKE_INSTALL_LIBDIR}
+                     ${PROJECT_BINARY_DIR}/consumer/${way})
+    set_tests_properties(consumer.${way} PROPERTIES FIXTURES_REQUIRED installed LABELS consumer
+                         ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}")
+  endforeach()
+endif()

@@ -1,0 +1,9 @@
+# Tests that need a GPU. Without one the program says so and returns 77, which ctest reports as skipped.
+file(GLOB allnorm_gpu_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/gpu/*.cc)
+if(allnorm_gpu_sources)
+  add_executable(allnorm_gpu_tests ${allnorm_gpu_sources})
+  target_include_directories(allnorm_gpu_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
+  target_link_libraries(allnorm_gpu_tests PRIVATE allnorm_reference Catch2::Catch2)
+  allnorm_add_test(gpu allnorm_gpu_tests)
+  set_tests_properties(gpu PROPERTIES LABELS gpu SKIP_RETURN_CODE 77 TIMEOUT 900 RUN_SERIAL ON)
+endif()

@@ -1,0 +1,24 @@
+# liballnorm: shared for users, static for our own tests and tools, which also call what is not exported.
+file(GLOB_RECURSE allnorm_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/*.cc)
+file(GLOB allnorm_cache_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cache/*.cc)
+
+add_library(allnorm_objects OBJECT ${allnorm_sources} ${allnorm_cache_sources} ${ALLNORM_EMBEDDED})
+target_include_directories(allnorm_objects PUBLIC
+  ${PROJECT_SOURCE_DIR}/runtime/include ${ALLNORM_GENERATED} ${PROJECT_SOURCE_DIR}/runtime ${PROJECT_SOURCE_DIR})
+target_link_libraries(allnorm_objects PUBLIC allnorm_dependencies)
+
+add_library(allnorm_static STATIC)
+target_link_libraries(allnorm_static PUBLIC allnorm_objects)
+
+add_library(allnorm SHARED)
+target_link_libraries(allnorm PRIVATE allnorm_objects)
+target_include_directories(allnorm INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/runtime/include>
+  $<BUILD_INTERFACE:${ALLNORM_GENERATED}>
+  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_compile_features(allnorm INTERFACE cxx_std_20)
+set_target_properties(allnorm PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0
+  LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/exports.map)
+# Hidden visibility does not reach what static archives and instantiated std templates bring; the version script does.
+target_link_options(allnorm PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map -Wl,--no-undefined)
+add_library(allnorm::allnorm ALIAS allnorm)

@@ -1,0 +1,50 @@
+# The reference, the programs made of it, and the unit tests.
+file(GLOB allnorm_reference_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/reference/*.cc)
+file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*.cc)
+set(reference_programs ${allnorm_reference_sources})
+list(FILTER reference_programs INCLUDE REGEX "/(exhaustive_numbers|accuracy)\\.cc$")
+list(REMOVE_ITEM allnorm_reference_sources ${reference_programs} "")
+
+# Without sources yet, it is only an include path.
+if(allnorm_reference_sources)
+  set(scope PUBLIC)
+  add_library(allnorm_reference STATIC ${allnorm_reference_sources})
+else()
+  set(scope INTERFACE)
+  add_library(allnorm_reference INTERFACE)
+endif()
+target_include_directories(allnorm_reference ${scope} ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(allnorm_reference ${scope} allnorm_static)
+
+foreach(path IN LISTS reference_programs)
+  cmake_path(GET path STEM name)
+  add_executable(allnorm_${name} ${path})
+  target_link_libraries(allnorm_${name} PRIVATE allnorm_reference)
+endforeach()
+
+add_executable(allnorm_unit_tests ${allnorm_unit_sources})
+target_include_directories(allnorm_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
+target_link_libraries(allnorm_unit_tests PRIVATE allnorm_reference Catch2::Catch2)
+target_compile_definitions(allnorm_unit_tests PRIVATE ALLNORM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+
+# allnorm_add_test(...): add_test, with the NVRTC of the pip packages where tools/run-tests has put it.
+function(allnorm_add_test name)
+  add_test(NAME ${name} COMMAND ${ARGN})
+  if(ALLNORM_VENV_NVRTC)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "ALLNORM_NVRTC=${ALLNORM_VENV_NVRTC}")
+  endif()
+endfunction()
+
+# One ctest for each test_*.cc: Catch tags a test with the name of its file (-#). No match is a failure: Catch2 3 does
+# that by itself, 2 when asked.
+if(Catch2_VERSION VERSION_LESS 3)
+  set(no_match_fails --warn NoTests)
+endif()
+foreach(path IN LISTS allnorm_unit_sources)
+  cmake_path(GET path STEM name)
+  if(name MATCHES "^test_")
+    string(REGEX REPLACE "^test_" "unit." test_name ${name})
+    allnorm_add_test(${test_name} allnorm_unit_tests --filenames-as-tags ${no_match_fails} "[#${name}]")
+    set_tests_properties(${test_name} PROPERTIES LABELS unit TIMEOUT 300)
+  endif()
+endforeach()

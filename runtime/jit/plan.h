@@ -1,0 +1,54 @@
+// Plan: a Spec compiled, loaded on a device and ready to launch; PlanStore: all Plans of a Context.
+//
+// Plans live as long as the store, so that a pointer to one may be kept. PlanStore: any thread; each Plan is compiled
+// and loaded once, whoever asks meanwhile waits for it; a failure is remembered and thrown again.
+#ifndef ALLNORM_JIT_PLAN_H_
+#define ALLNORM_JIT_PLAN_H_
+
+#include <future>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "device/device.h"
+#include "dispatch/spec.h"
+#include "jit/compiler.h"
+
+namespace allnorm {
+
+struct Plan {
+  Spec spec;
+  std::unique_ptr<LoadedKernel> kernel;
+};
+
+class PlanStore {
+ public:
+  explicit PlanStore(KernelCompiler& compiler) : compiler_(compiler) {}
+
+  /// Throws kInvalidArgument, kCompiler, kDriver, kUnsupported.
+  const Plan& get(Device& device, const Spec& spec);
+  std::uint64_t loaded() const noexcept { return loaded_; }
+
+ private:
+  std::unique_ptr<Plan> make(Device& device, const Spec& spec);
+
+  struct Key {
+    const Device* device;
+    Spec spec;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const noexcept {
+      return SpecHash()(key.spec) * 31 + std::hash<const void*>()(key.device);
+    }
+  };
+
+  KernelCompiler& compiler_;
+  std::mutex mutex_;
+  std::unordered_map<Key, std::shared_future<std::unique_ptr<Plan>>, KeyHash> plans_;
+  std::atomic<std::uint64_t> loaded_ = 0;
+};
+
+}  // namespace allnorm
+
+#endif  // ALLNORM_JIT_PLAN_H_

@@ -1,0 +1,78 @@
+#include "jit/specialize.h"
+
+#include <fmt/format.h>
+
+namespace allnorm {
+namespace {
+
+const char* dtype_constant(DataType dtype) {
+  switch (dtype) {
+    case DataType::kF16: return "Dtype::kF16";
+    case DataType::kBF16: return "Dtype::kBF16";
+    default: return "Dtype::kF32";
+  }
+}
+
+const char* quant_constant(Quant quant) {
+  switch (quant) {
+    case Quant::kFp8: return "Quant::kFp8";
+    case Quant::kNvfp4: return "Quant::kNvfp4";
+    case Quant::kDynamicFp8: return "Quant::kDynamicFp8";
+    default: return "Quant::kNone";
+  }
+}
+
+const char* pdl_constant(Pdl pdl) {
+  switch (pdl) {
+    case Pdl::kEarlyTrigger: return "Pdl::kEarlyTrigger";
+    case Pdl::kLateTrigger: return "Pdl::kLateTrigger";
+    default: return "Pdl::kOff";
+  }
+}
+
+const char* strategy_file(Strategy strategy) { return strategy == Strategy::kTwoShot ? "two_shot.cuh" : "one_shot.cuh"; }
+
+}  // namespace
+
+std::string specialized_source(const Spec& spec) {
+  return fmt::format(
+      R"(// {}
+#include "spec_types.cuh"
+namespace allnorm_kernel::spec {{
+constexpr int kWorldSize = {}, kHiddenDim = {};
+constexpr int kCtasPerRow = {}, kWarpsPerCta = {}, kChunksPerWarp = {};
+constexpr Dtype kDtype = {}, kGammaDtype = {};
+constexpr Quant kQuant = {};
+constexpr ScaleLayout kScaleLayout = ScaleLayout::{};
+constexpr Pdl kPdl = {};
+constexpr bool kFused = {}, kMulticast = {}, kHasOutput = {}, kHasResidualOut = {}, kZeroScalePadding = {};
+}}
+#include "{}"
+)",
+      describe(spec), spec.world_size, spec.hidden_dim, spec.geometry.ctas_per_row, spec.geometry.warps_per_cta,
+      spec.geometry.chunks_per_warp, dtype_constant(spec.dtype), dtype_constant(spec.gamma_dtype), quant_constant(spec.quant),
+      spec.layout == ScaleLayout::kLinear ? "kLinear" : "kSwizzled128x4", pdl_constant(spec.pdl),
+      spec.operation == Operation::kFused, spec.transport == Transport::kMulticast, spec.has_output, spec.has_residual_out,
+      spec.zero_scale_padding, strategy_file(spec.strategy));
+}
+
+std::vector<std::string> compile_options(Target target) {
+  return {fmt::format("--gpu-architecture={}", to_string(target)),
+          "--std=c++20",
+          "-fmad=false",
+          "-ftz=false",
+          "-prec-div=true",
+          "-prec-sqrt=true",
+          "--no-source-include",
+          "--no-cache"};
+}
+
+const char* kernel_name(Strategy strategy) {
+  return strategy == Strategy::kTwoShot ? "allnorm_two_shot" : "allnorm_one_shot";
+}
+
+LaunchShape launch_shape(const Spec& spec) {
+  return {spec.geometry.warps_per_cta * 32u, spec.geometry.ctas_per_row, spec.pdl != Pdl::kOff};
+}
+
+}  // namespace allnorm
