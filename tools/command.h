@@ -26,8 +26,7 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-[[noreturn]] void refuse(const std::string& flag, const std::string& given,
-                         const std::string& allowed);
+[[noreturn]] void refuse(const std::string& flag, const std::string& given, const std::string& allowed);
 
 using Run = std::function<int()>;
 

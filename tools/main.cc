@@ -55,8 +55,7 @@ std::string describe_extra(const CLI::App& app, const CLI::App& chosen, bool is_
   }
   const std::string meant = nearest(given, names);
   const char* const kind = given.starts_with("-") || !is_top ? "argument" : "command";
-  return fmt::format("{}: unknown {}{}", given, kind,
-                     meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
+  return fmt::format("{}: unknown {}{}", given, kind, meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
 }
 
 int usage_error(const std::string& message, const CLI::App& chosen, bool is_top) {
@@ -65,17 +64,14 @@ int usage_error(const std::string& message, const CLI::App& chosen, bool is_top)
   return kExitUsage;
 }
 
-int parse_and_run(CLI::App& app, const std::vector<Subcommand>& subcommands, int argc,
-                  char** argv) {
+int parse_and_run(CLI::App& app, const std::vector<Subcommand>& subcommands, int argc, char** argv) {
   const auto chosen = [&]() -> const CLI::App& {
     for (const Subcommand& s : subcommands) {
       if (s.app->parsed()) return *s.app;
     }
     return app;
   };
-  const auto wrong = [&](const std::string& message) {
-    return usage_error(message, chosen(), &chosen() == &app);
-  };
+  const auto wrong = [&](const std::string& message) { return usage_error(message, chosen(), &chosen() == &app); };
   try {
     app.parse(argc, argv);
     for (const Subcommand& s : subcommands) {
@@ -99,8 +95,7 @@ int parse_and_run(CLI::App& app, const std::vector<Subcommand>& subcommands, int
 }
 
 int main(int argc, char** argv) {
-  CLI::App app(
-      "AllReduce + residual + RMSNorm + FP8/NVFP4 quantization in one GPU kernel.", "allnorm");
+  CLI::App app("AllReduce + residual + RMSNorm + FP8/NVFP4 quantization in one GPU kernel.", "allnorm");
   app.set_version_flag("--version", ALLNORM_VERSION_STRING, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
   app.footer(kFooter);
@@ -110,8 +105,7 @@ int main(int argc, char** argv) {
       CLI::App* const sub = app.add_subcommand(name, what);
       list.push_back({sub, declare(*sub)});
     };
-    add("doctor", "Say what is here, whether a fused call can run, and what to do if not",
-        add_doctor);
+    add("doctor", "Say what is here, whether a fused call can run, and what to do if not", add_doctor);
     add("demo", "Run the call on what is here and verify every byte", add_demo);
     add("compile", "Compile one kernel for any GPU; needs none", add_compile);
     return list;
@@ -128,8 +122,7 @@ int main(int argc, char** argv) {
     return allnorm::tools::main(argc, argv);
   } catch (const allnorm::Error& error) {
     allnorm::tools::report(error.what());
-    return error.code() == ErrorCode::kInvalidArgument ? allnorm::tools::kExitUsage
-                                                       : allnorm::tools::kExitUnavailable;
+    return error.code() == ErrorCode::kInvalidArgument ? allnorm::tools::kExitUsage : allnorm::tools::kExitUnavailable;
   } catch (const std::exception& error) {
     allnorm::tools::report(fmt::format("{} (this should not happen: please report it)", error.what()));
     return allnorm::tools::kExitUnavailable;

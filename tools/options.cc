@@ -10,8 +10,7 @@ void refuse(const std::string& flag, const std::string& given, const std::string
   throw UsageError(fmt::format("{}: {} given, allowed: {}", flag, given, allowed));
 }
 
-std::int64_t parse_integer(const std::string& flag, const std::string& text, std::int64_t least,
-                           std::int64_t most) {
+std::int64_t parse_integer(const std::string& flag, const std::string& text, std::int64_t least, std::int64_t most) {
   std::int64_t value = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);

@@ -17,10 +17,7 @@ constexpr milliseconds kLogInterval{3000};
 }  // namespace
 
 Progress::Progress(std::string verb, std::size_t total)
-    : verb_(std::move(verb)),
-      total_(total),
-      terminal_(isatty(STDERR_FILENO) != 0),
-      next_(Clock::now() + kQuiet) {}
+    : verb_(std::move(verb)), total_(total), terminal_(isatty(STDERR_FILENO) != 0), next_(Clock::now() + kQuiet) {}
 
 Progress::~Progress() {
   if (shown_ && terminal_) std::fputs("\r\033[K", stderr);
