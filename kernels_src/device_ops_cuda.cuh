@@ -51,7 +51,9 @@ ALLNORM_DEVICE void store_weak(Words4* to, Words4 v) {
 ALLNORM_DEVICE Words4 load_relaxed_gpu(const Words4* from) {
   Words4 v;
   asm volatile("ld.relaxed.gpu.global.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from) : "memory");
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from)
+               : "memory");
   return v;
 }
 
@@ -61,7 +63,9 @@ ALLNORM_DEVICE Words4 load_relaxed_gpu(const Words4* from) {
 ALLNORM_DEVICE Words4 load_relaxed_system(const Words4* from) {
   Words4 v;
   asm volatile("ld.relaxed.sys.global.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from) : "memory");
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from)
+               : "memory");
   return v;
 }
 ALLNORM_DEVICE u32 load_relaxed_system(const u32* from) {
@@ -85,7 +89,9 @@ ALLNORM_DEVICE void store_release_system(u32* to, u32 v) {
 ALLNORM_DEVICE u32 compare_and_swap_system(u32* at, u32 expected, u32 value) {
   u32 old;
   asm volatile("atom.relaxed.sys.global.cas.b32 %0, [%1], %2, %3;"
-               : "=r"(old) : "l"(at), "r"(expected), "r"(value) : "memory");
+               : "=r"(old)
+               : "l"(at), "r"(expected), "r"(value)
+               : "memory");
   return old;
 }
 /// To the same place of every rank. The type is only a name for 32 bits: no bit is changed.
@@ -160,7 +166,8 @@ ALLNORM_DEVICE u32 f32_to_e2m1x2(float low, float high) {
   asm("{\n.reg .b8 pair, zero;\n"
       "cvt.rn.satfinite.e2m1x2.f32 pair, %1, %2;\n"
       "cvt.u32.u8 %0, pair;\n}"
-      : "=r"(d) : "f"(high), "f"(low));
+      : "=r"(d)
+      : "f"(high), "f"(low));
   return d;
 #else
   return f32_to_e2m1_bits(low) | static_cast<u32>(f32_to_e2m1_bits(high)) << 4;

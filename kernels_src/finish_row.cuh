@@ -29,7 +29,9 @@ ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, boo
     if (place.has(i) && alive) {
       float h[kVectorElements], residual[kVectorElements];
       unpack(mine.values[i], h);
-      unpack(kLoadEarly ? mine.residual[i % (kLoadEarly ? kChunksPerWarp : 1)] : load_residual(params, row, place.vector(i)), residual);
+      unpack(kLoadEarly ? mine.residual[i % (kLoadEarly ? kChunksPerWarp : 1)]
+                        : load_residual(params, row, place.vector(i)),
+             residual);
 #pragma unroll
       for (u32 j = 0; j < kVectorElements; j++) h[j] = add_rn(h[j], residual[j]);
       mine.values[i] = pack(h);
@@ -62,8 +64,8 @@ ALLNORM_DEVICE void normalize(const Params& params, Place place, u64 row, float 
   }
 }
 
-ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u64 row, bool alive, u32 parity, RowValues& mine,
-                                       float r, ChunkValues& maxima) {
+ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u64 row, bool alive, u32 parity,
+                                       RowValues& mine, float r, ChunkValues& maxima) {
 #pragma unroll
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     float largest = 0.0f;

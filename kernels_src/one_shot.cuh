@@ -3,7 +3,8 @@
 
 namespace allnorm_kernel {
 
-ALLNORM_DEVICE void sum_row_one_shot(const Params& params, Place place, u64 row, RowState state, Waiter& waiter, RowValues& mine) {
+ALLNORM_DEVICE void sum_row_one_shot(const Params& params, Place place, u64 row, RowState state, Waiter& waiter,
+                                     RowValues& mine) {
   const u64 group = params.one_shot_offset + slot_group(params, row, state.buffer, kWorldSize);
   const Words4* input = static_cast<const Words4*>(params.input) + row * kVectors;
 #pragma unroll

@@ -59,13 +59,13 @@ struct ParamsFor {
   float weight_bias;
   u32 rank;
   u64 tokens;
-  RowState* states;          ///< of the kernel's strategy, one a row
-  u64 slot_bytes;            ///< stride of the row slots, fixed at creation
-  u64 one_shot_offset;       ///< of the regions, in each rank's symmetric memory
+  RowState* states;     ///< of the kernel's strategy, one a row
+  u64 slot_bytes;       ///< stride of the row slots, fixed at creation
+  u64 one_shot_offset;  ///< of the regions, in each rank's symmetric memory
   u64 scatter_offset;
   u64 broadcast_offset;
-  char* multicast;           ///< the symmetric memory of all ranks at once, or null
-  char* symmetric[kRanks];   ///< each rank's symmetric memory, as mapped here
+  char* multicast;          ///< the symmetric memory of all ranks at once, or null
+  char* symmetric[kRanks];  ///< each rank's symmetric memory, as mapped here
 };
 
 }  // namespace allnorm_kernel

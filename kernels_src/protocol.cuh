@@ -1,7 +1,7 @@
 // The protocol between ranks: slots, rotation, publishing, gathering, clearing (design, section 4).
 //
-// A payload is its own flag: a slot holds the sentinel in every word until the payload arrives. Three buffers rotate per
-// row and strategy; a call clears what the row's last call dirtied in the buffer before the one that it uses.
+// A payload is its own flag: a slot holds the sentinel in every word until the payload arrives. Three buffers rotate
+// per row and strategy; a call clears what the row's last call dirtied in the buffer before the one that it uses.
 #ifndef ALLNORM_KERNELS_PROTOCOL_CUH_
 #define ALLNORM_KERNELS_PROTOCOL_CUH_
 
@@ -65,8 +65,8 @@ ALLNORM_DEVICE void clear(const Params& params, Place place, char* group, u32 di
 /// Sums a vector over all ranks, in rank order from +0 (section 3, rule 1). `group` is the row's kWorldSize slots here;
 /// `own` is this rank's vector, which is in its slot only where it was sent by multicast.
 template <bool kOwnHasSlot>
-ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* group, u32 vector, Words4 own, WaitFor what,
-                           float (&sum)[kVectorElements]) {
+ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* group, u32 vector, Words4 own,
+                           WaitFor what, float (&sum)[kVectorElements]) {
   constexpr u32 kBatch = kWorldSize < 8 ? kWorldSize : 8;
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j++) sum[j] = 0.0f;
@@ -79,7 +79,8 @@ ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* gro
       const u32 rank = base + j;
       if (rank >= kWorldSize) break;
       const bool in_slot = kOwnHasSlot || rank != params.rank;
-      values[j] = in_slot ? load_relaxed_system(reinterpret_cast<const Words4*>(slots + rank * params.slot_bytes)) : own;
+      values[j] =
+          in_slot ? load_relaxed_system(reinterpret_cast<const Words4*>(slots + rank * params.slot_bytes)) : own;
     }
 #pragma unroll
     for (u32 j = 0; j < kBatch; j++) {

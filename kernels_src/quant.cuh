@@ -31,7 +31,8 @@ ALLNORM_DEVICE float dynamic_scale(float row_maximum) {
 }
 
 /// FP8, static or dynamic: `inverse_scale` is RN(1 / scale).
-ALLNORM_DEVICE void store_fp8(const Params& params, u64 vector_in_tensor, const float (&n)[kVectorElements], float inverse_scale) {
+ALLNORM_DEVICE void store_fp8(const Params& params, u64 vector_in_tensor, const float (&n)[kVectorElements],
+                              float inverse_scale) {
   u32 words[2] = {0, 0};
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j += 2) {

@@ -1,7 +1,7 @@
 // How a row is spread over the threads of its cluster.
 //
-// A vector is 16 bytes of a row; a chunk is 32 consecutive vectors, one for each lane. A warp owns whole chunks, so that
-// the sum of squares does not depend on the geometry (design, section 3, rule 3).
+// A vector is 16 bytes of a row; a chunk is 32 consecutive vectors, one for each lane. A warp owns whole chunks, so
+// that the sum of squares does not depend on the geometry (design, section 3, rule 3).
 #ifndef ALLNORM_KERNELS_ROW_CUH_
 #define ALLNORM_KERNELS_ROW_CUH_
 
@@ -34,9 +34,7 @@ struct Place {
   ALLNORM_DEVICE u32 chunk(u32 i) const { return i * kWarpsPerRow + thread_in_row / 32; }
   ALLNORM_DEVICE u32 vector(u32 i) const { return i * kThreadsPerRow + thread_in_row; }
   /// The last chunk of a row may be partial, and the last warps may have no chunk.
-  ALLNORM_DEVICE bool has(u32 i) const {
-    return (i + 1) * kThreadsPerRow <= kVectors || vector(i) < kVectors;
-  }
+  ALLNORM_DEVICE bool has(u32 i) const { return (i + 1) * kThreadsPerRow <= kVectors || vector(i) < kVectors; }
 };
 
 ALLNORM_DEVICE Place place_in_row() {

@@ -3,7 +3,8 @@
 
 namespace allnorm_kernel {
 
-ALLNORM_DEVICE void sum_row_two_shot(const Params& params, Place place, u64 row, RowState state, Waiter& waiter, RowValues& mine) {
+ALLNORM_DEVICE void sum_row_two_shot(const Params& params, Place place, u64 row, RowState state, Waiter& waiter,
+                                     RowValues& mine) {
   const u32 owner = static_cast<u32>(row % kWorldSize);
   const bool is_owner = owner == params.rank;
   const u32 stale_buffer = previous_buffer(state.buffer);
@@ -53,7 +54,8 @@ ALLNORM_DEVICE void sum_row_two_shot(const Params& params, Place place, u64 row,
     // The owner, too, must see its multicast arrive before it can count the row as finished (rule 5).
     if ((!is_owner || spec::kMulticast) && waiter.alive) {
       const Words4* slot = reinterpret_cast<const Words4*>(own_memory + broadcast) + place.vector(i);
-      mine.values[i] = wait_for_vector(params, waiter, slot, load_relaxed_system(slot), {owner, Phase::kBroadcast, row, state.epoch});
+      mine.values[i] = wait_for_vector(params, waiter, slot, load_relaxed_system(slot),
+                                       {owner, Phase::kBroadcast, row, state.epoch});
     }
   }
 }

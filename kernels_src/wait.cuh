@@ -1,4 +1,5 @@
-// Bounded waits (design, section 4, rule 11): a deadline, a poison that ends every wait, a report of who waited for whom.
+// Bounded waits (design, section 4, rule 11): a deadline, a poison that ends every wait, a report of who waited for
+// whom.
 #ifndef ALLNORM_KERNELS_WAIT_CUH_
 #define ALLNORM_KERNELS_WAIT_CUH_
 
@@ -14,7 +15,8 @@ struct WaitFor {
   u64 epoch;
 };
 
-/// A thread's willingness to wait. Once it is not alive it publishes nothing and polls nothing, but passes every barrier.
+/// A thread's willingness to wait. Once it is not alive it publishes nothing and polls nothing, but passes every
+/// barrier.
 struct Waiter {
   bool alive;
   u64 deadline;  ///< 0 until the first slow check.
@@ -65,7 +67,8 @@ ALLNORM_DEVICE bool has_sentinel(Words4 v) {
 }
 
 /// Polls until no word of the vector is the sentinel; `first` is what an earlier load of it gave.
-ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, Words4 first, WaitFor what) {
+ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, Words4 first,
+                                      WaitFor what) {
   Words4 v = first;
   for (u32 polls = 1; waiter.alive && has_sentinel(v); polls++) {
     if (polls % kPollsPerCheck == 0) {

@@ -13,18 +13,14 @@ LinkModel link_model(Target target) noexcept {
   constexpr LinkModel kPcie5 = {0.52, 1.5, 50};
   switch (target) {
     case Target::kSm100a:
-    case Target::kSm103a:
-      return kNvlink5;
-    case Target::kSm120a:
-      return kPcie5;
-    default:
-      return kNvlink4;
+    case Target::kSm103a: return kNvlink5;
+    case Target::kSm120a: return kPcie5;
+    default: return kNvlink4;
   }
 }
 
-double estimate_microseconds(Strategy strategy, int world_size, std::int64_t tokens,
-                             std::int64_t row_bytes, Transport transport,
-                             const LinkModel& link) noexcept {
+double estimate_microseconds(Strategy strategy, int world_size, std::int64_t tokens, std::int64_t row_bytes,
+                             Transport transport, const LinkModel& link) noexcept {
   if (world_size == 1) return link.launch_microseconds;  // Nothing crosses a link.
 
   // In double: no product of sizes can overflow.

@@ -34,9 +34,8 @@ struct LinkModel {
 /// The links that GPUs of an architecture have.
 LinkModel link_model(Target target) noexcept;
 
-double estimate_microseconds(Strategy strategy, int world_size, std::int64_t tokens,
-                             std::int64_t row_bytes, Transport transport,
-                             const LinkModel& link) noexcept;
+double estimate_microseconds(Strategy strategy, int world_size, std::int64_t tokens, std::int64_t row_bytes,
+                             Transport transport, const LinkModel& link) noexcept;
 
 }  // namespace allnorm
 

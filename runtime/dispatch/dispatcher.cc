@@ -32,14 +32,11 @@ const TableBound* Dispatcher::find_bound(const CallShape& shape) const noexcept 
 }
 
 double Dispatcher::estimate(Strategy strategy, const CallShape& shape) const noexcept {
-  const auto row_bytes =
-      static_cast<std::int64_t>(shape.hidden_dim) * static_cast<int>(size_of(shape.dtype));
-  return estimate_microseconds(strategy, facts_.world_size, shape.tokens, row_bytes,
-                               facts_.transport, facts_.link);
+  const auto row_bytes = static_cast<std::int64_t>(shape.hidden_dim) * static_cast<int>(size_of(shape.dtype));
+  return estimate_microseconds(strategy, facts_.world_size, shape.tokens, row_bytes, facts_.transport, facts_.link);
 }
 
-Choice Dispatcher::choose(const CallShape& shape, Strategy requested,
-                          const TokenCapacity& capacity) const noexcept {
+Choice Dispatcher::choose(const CallShape& shape, Strategy requested, const TokenCapacity& capacity) const noexcept {
   const TableBound* bound = find_bound(shape);
 
   Strategy strategy = requested;
@@ -49,8 +46,7 @@ Choice Dispatcher::choose(const CallShape& shape, Strategy requested,
     if (bound != nullptr) {
       strategy = bound->strategy;
     } else {
-      const bool two_shot_wins =
-          estimate(Strategy::kTwoShot, shape) < estimate(Strategy::kOneShot, shape);
+      const bool two_shot_wins = estimate(Strategy::kTwoShot, shape) < estimate(Strategy::kOneShot, shape);
       strategy = two_shot_wins ? Strategy::kTwoShot : Strategy::kOneShot;
     }
     if (!fits(strategy, shape.tokens, capacity) && fits(other(strategy), shape.tokens, capacity)) {
@@ -62,8 +58,7 @@ Choice Dispatcher::choose(const CallShape& shape, Strategy requested,
   if (bound != nullptr && bound->strategy == strategy) {
     return {strategy, bound->geometry, bound->microseconds};
   }
-  return {strategy,
-          default_geometry(shape.hidden_dim, shape.dtype, shape.tokens, facts_.multiprocessors),
+  return {strategy, default_geometry(shape.hidden_dim, shape.dtype, shape.tokens, facts_.multiprocessors),
           static_cast<float>(estimate(strategy, shape))};
 }
 

@@ -54,8 +54,7 @@ class Dispatcher {
   /// entry for the call the cost model's; if the workspace cannot hold the call with it but can
   /// with the other, the other. A world of one rank is always one-shot, and needs no workspace. The
   /// shape must be one that check_spec allows.
-  Choice choose(const CallShape& shape, Strategy requested,
-                const TokenCapacity& capacity) const noexcept;
+  Choice choose(const CallShape& shape, Strategy requested, const TokenCapacity& capacity) const noexcept;
 
  private:
   const TableBound* find_bound(const CallShape& shape) const noexcept;

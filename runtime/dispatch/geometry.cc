@@ -27,8 +27,7 @@ int chunks_of(int hidden_dim, DataType dtype) noexcept {
 }
 
 Geometry make_geometry(int ctas, int warps, int chunks) noexcept {
-  return {static_cast<std::uint8_t>(ctas), static_cast<std::uint8_t>(warps),
-          static_cast<std::uint8_t>(chunks)};
+  return {static_cast<std::uint8_t>(ctas), static_cast<std::uint8_t>(warps), static_cast<std::uint8_t>(chunks)};
 }
 
 int hidden_dim_step(DataType dtype, Quant quant) noexcept {
@@ -58,27 +57,24 @@ bool covers_row(const Geometry& geometry, int hidden_dim, DataType dtype) noexce
 }
 
 bool is_hidden_dim(std::int64_t hidden_dim, DataType dtype, Quant quant) noexcept {
-  return hidden_dim > 0 && hidden_dim <= kMaxHiddenDim &&
-         hidden_dim % hidden_dim_step(dtype, quant) == 0;
+  return hidden_dim > 0 && hidden_dim <= kMaxHiddenDim && hidden_dim % hidden_dim_step(dtype, quant) == 0;
 }
 
 std::string allowed_hidden_dims(DataType dtype, Quant quant) {
   const int step = hidden_dim_step(dtype, quant);
   const bool block = step * static_cast<int>(size_of(dtype)) > kVectorBytes;
-  const std::string why =
-      block ? "a block of nvfp4" : fmt::format("{} bytes of {}", kVectorBytes, to_string(dtype));
+  const std::string why = block ? "a block of nvfp4" : fmt::format("{} bytes of {}", kVectorBytes, to_string(dtype));
   return fmt::format("multiples of {} ({}) up to {}", step, why, kMaxHiddenDim);
 }
 
 std::string describe_chunks(const Geometry& geometry) {
-  return fmt::format("{} ctas_per_row x {} warps_per_cta x {} chunks_per_warp = {} chunks",
-                     geometry.ctas_per_row, geometry.warps_per_cta, geometry.chunks_per_warp,
-                     chunk_slots(geometry));
+  return fmt::format("{} ctas_per_row x {} warps_per_cta x {} chunks_per_warp = {} chunks", geometry.ctas_per_row,
+                     geometry.warps_per_cta, geometry.chunks_per_warp, chunk_slots(geometry));
 }
 
 std::string allowed_chunks(int hidden_dim, DataType dtype) {
-  return fmt::format("at least {} chunks, those of a row of {} {}", chunks_of(hidden_dim, dtype),
-                     hidden_dim, to_string(dtype));
+  return fmt::format("at least {} chunks, those of a row of {} {}", chunks_of(hidden_dim, dtype), hidden_dim,
+                     to_string(dtype));
 }
 
 std::vector<Geometry> all_geometries(int hidden_dim, DataType dtype) {
@@ -95,8 +91,7 @@ std::vector<Geometry> all_geometries(int hidden_dim, DataType dtype) {
   return geometries;
 }
 
-Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens,
-                          int multiprocessors) noexcept {
+Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens, int multiprocessors) noexcept {
   const int chunks = chunks_of(hidden_dim, dtype);
   Geometry best = make_geometry(8, kMaxWarpsPerCta, kMaxChunksPerWarp);
 

@@ -13,24 +13,19 @@ using Kind = JsonNode::Kind;
 
 std::string describe(const JsonNode& node) {
   switch (node.kind) {
-    case Kind::kNull:
-      return "null";
-    case Kind::kString:
-      return fmt::format("\"{}\"", printable(node.text));
-    case Kind::kArray:
-      return "an array";
-    case Kind::kObject:
-      return "an object";
-    default:
-      return printable(node.text);
+    case Kind::kNull: return "null";
+    case Kind::kString: return fmt::format("\"{}\"", printable(node.text));
+    case Kind::kArray: return "an array";
+    case Kind::kObject: return "an object";
+    default: return printable(node.text);
   }
 }
 
 }  // namespace
 
 void JsonField::fail_at(int line, std::string_view path, std::string_view message) const {
-  throw Error(ErrorCode::kInvalidTable, fmt::format("{}:{}: {}: {}", *file_, line,
-                                                    path.empty() ? "the table" : path, message));
+  throw Error(ErrorCode::kInvalidTable,
+              fmt::format("{}:{}: {}: {}", *file_, line, path.empty() ? "the table" : path, message));
 }
 
 void JsonField::refuse(std::string_view given, std::string_view allowed) const {
@@ -59,8 +54,7 @@ void JsonField::check_fields(std::initializer_list<std::string_view> required,
   std::vector<std::string_view> seen;
   for (const JsonNode& field : node_->items) {
     if (std::find(known.begin(), known.end(), field.key) == known.end()) {
-      fail_at(field.key_line, path_of(field.key),
-              fmt::format("unknown field, allowed: {}", fmt::join(known, ", ")));
+      fail_at(field.key_line, path_of(field.key), fmt::format("unknown field, allowed: {}", fmt::join(known, ", ")));
     }
     if (std::find(seen.begin(), seen.end(), field.key) != seen.end()) {
       fail_at(field.key_line, path_of(field.key), "given twice, allowed: once");
@@ -90,8 +84,7 @@ std::vector<JsonField> JsonField::items() const {
   return fields;
 }
 
-std::int64_t JsonField::integer(std::int64_t smallest, std::int64_t largest,
-                                std::string_view also_allowed) const {
+std::int64_t JsonField::integer(std::int64_t smallest, std::int64_t largest, std::string_view also_allowed) const {
   if (node_->kind != Kind::kInteger || node_->integer < smallest || node_->integer > largest) {
     refuse(fmt::format("a whole number from {} to {}{}", smallest, largest, also_allowed));
   }

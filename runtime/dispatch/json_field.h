@@ -38,8 +38,7 @@ class JsonField {
   /// The items of an array.
   std::vector<JsonField> items() const;
 
-  std::int64_t integer(std::int64_t smallest, std::int64_t largest,
-                       std::string_view also_allowed = {}) const;
+  std::int64_t integer(std::int64_t smallest, std::int64_t largest, std::string_view also_allowed = {}) const;
   double positive_number(double largest) const;
   const std::string& string(std::size_t longest) const;
 

@@ -154,16 +154,15 @@ std::string printable(std::string_view text) {
 
 JsonNode parse_json(std::string_view text, const std::string& file) {
   if (text.size() > kMaxJsonBytes) {
-    throw Error(ErrorCode::kInvalidTable, fmt::format("{}: {} bytes given, allowed: up to {}", file,
-                                                      text.size(), kMaxJsonBytes));
+    throw Error(ErrorCode::kInvalidTable,
+                fmt::format("{}: {} bytes given, allowed: up to {}", file, text.size(), kMaxJsonBytes));
   }
   CountingIterator::Position position;
   TreeBuilder builder(&position);
   const CountingIterator begin(text.data(), &position);
   const CountingIterator end(text.data() + text.size(), &position);
   if (!nlohmann::json::sax_parse(begin, end, &builder)) {
-    throw Error(ErrorCode::kInvalidTable,
-                fmt::format("{}:{}: {}", file, position.line, builder.error));
+    throw Error(ErrorCode::kInvalidTable, fmt::format("{}:{}: {}", file, position.line, builder.error));
   }
   return std::move(builder.root);
 }

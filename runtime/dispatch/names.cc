@@ -18,46 +18,35 @@ Enum parse(const char* argument, std::string_view name, const std::array<Enum, k
 
 const char* to_string(Target target) noexcept {
   switch (target) {
-    case Target::kSm90a:
-      return "sm_90a";
-    case Target::kSm100a:
-      return "sm_100a";
-    case Target::kSm103a:
-      return "sm_103a";
-    case Target::kSm120a:
-      return "sm_120a";
+    case Target::kSm90a: return "sm_90a";
+    case Target::kSm100a: return "sm_100a";
+    case Target::kSm103a: return "sm_103a";
+    case Target::kSm120a: return "sm_120a";
   }
   return "unknown";
 }
 
 const char* to_string(Transport transport) noexcept {
   switch (transport) {
-    case Transport::kUnicast:
-      return "unicast";
-    case Transport::kMulticast:
-      return "multicast";
+    case Transport::kUnicast: return "unicast";
+    case Transport::kMulticast: return "multicast";
   }
   return "unknown";
 }
 
 const char* to_string(Operation operation) noexcept {
   switch (operation) {
-    case Operation::kAllReduce:
-      return "all_reduce";
-    case Operation::kFused:
-      return "fused";
+    case Operation::kAllReduce: return "all_reduce";
+    case Operation::kFused: return "fused";
   }
   return "unknown";
 }
 
 const char* to_string(Pdl pdl) noexcept {
   switch (pdl) {
-    case Pdl::kOff:
-      return "off";
-    case Pdl::kEarlyTrigger:
-      return "early_trigger";
-    case Pdl::kLateTrigger:
-      return "late_trigger";
+    case Pdl::kOff: return "off";
+    case Pdl::kEarlyTrigger: return "early_trigger";
+    case Pdl::kLateTrigger: return "late_trigger";
   }
   return "unknown";
 }

@@ -24,17 +24,14 @@ inline constexpr std::array kDataTypes = {DataType::kF32,  DataType::kF16, DataT
                                           DataType::kE4M3, DataType::kU8,  DataType::kE2M1x2};
 /// The formats that rows come in.
 inline constexpr std::array kRowDataTypes = {DataType::kF32, DataType::kF16, DataType::kBF16};
-inline constexpr std::array kQuants = {Quant::kNone, Quant::kFp8, Quant::kNvfp4,
-                                       Quant::kDynamicFp8};
-inline constexpr std::array kLayouts = {ScaleLayout::kSwizzled128x4, ScaleLayout::kSwizzled8x4,
-                                        ScaleLayout::kLinear};
+inline constexpr std::array kQuants = {Quant::kNone, Quant::kFp8, Quant::kNvfp4, Quant::kDynamicFp8};
+inline constexpr std::array kLayouts = {ScaleLayout::kSwizzled128x4, ScaleLayout::kSwizzled8x4, ScaleLayout::kLinear};
 inline constexpr std::array kStrategies = {Strategy::kOneShot, Strategy::kTwoShot, Strategy::kAuto};
 /// The strategies that kernels have.
 inline constexpr std::array kKernelStrategies = {Strategy::kOneShot, Strategy::kTwoShot};
 inline constexpr std::array kTransports = {Transport::kUnicast, Transport::kMulticast};
 inline constexpr std::array kOperations = {Operation::kAllReduce, Operation::kFused};
-inline constexpr std::array kTargets = {Target::kSm90a, Target::kSm100a, Target::kSm103a,
-                                        Target::kSm120a};
+inline constexpr std::array kTargets = {Target::kSm90a, Target::kSm100a, Target::kSm103a, Target::kSm120a};
 inline constexpr std::array kPdls = {Pdl::kOff, Pdl::kEarlyTrigger, Pdl::kLateTrigger};
 
 template <typename Enum, std::size_t kCount>
@@ -44,8 +41,7 @@ bool is_one_of(Enum value, const std::array<Enum, kCount>& allowed) noexcept {
 
 /// The value of that name, if it is allowed.
 template <typename Enum, std::size_t kCount>
-std::optional<Enum> find_name(std::string_view name,
-                              const std::array<Enum, kCount>& allowed) noexcept {
+std::optional<Enum> find_name(std::string_view name, const std::array<Enum, kCount>& allowed) noexcept {
   for (const Enum value : allowed) {
     if (name == to_string(value)) return value;
   }

@@ -9,10 +9,8 @@
 namespace allnorm {
 namespace {
 
-[[noreturn]] void refuse(const char* argument, const std::string& given,
-                         const std::string& allowed) {
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{}: {} given, allowed: {}", argument, given, allowed));
+[[noreturn]] void refuse(const char* argument, const std::string& given, const std::string& allowed) {
+  throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} given, allowed: {}", argument, given, allowed));
 }
 
 template <typename Enum, std::size_t kCount>
@@ -23,12 +21,10 @@ void check_enum(const char* argument, Enum value, const std::array<Enum, kCount>
 void check_row(const Spec& spec) {
   check_enum("dtype", spec.dtype, kRowDataTypes);
   if (spec.gamma_dtype != spec.dtype && spec.gamma_dtype != DataType::kF32) {
-    refuse("gamma_dtype", to_string(spec.gamma_dtype),
-           fmt::format("{} (the dtype) or f32", to_string(spec.dtype)));
+    refuse("gamma_dtype", to_string(spec.gamma_dtype), fmt::format("{} (the dtype) or f32", to_string(spec.dtype)));
   }
   if (!is_hidden_dim(spec.hidden_dim, spec.dtype, spec.quant)) {
-    refuse("hidden_dim", fmt::format("{}", spec.hidden_dim),
-           allowed_hidden_dims(spec.dtype, spec.quant));
+    refuse("hidden_dim", fmt::format("{}", spec.hidden_dim), allowed_hidden_dims(spec.dtype, spec.quant));
   }
 }
 
@@ -36,15 +32,13 @@ void check_quant(const Spec& spec) {
   check_enum("quant", spec.quant, kQuants);
   if (spec.quant != Quant::kNvfp4) {
     if (spec.layout != ScaleLayout::kLinear) {
-      refuse("layout",
-             fmt::format("{} with quant {}", to_string(spec.layout), to_string(spec.quant)),
+      refuse("layout", fmt::format("{} with quant {}", to_string(spec.layout), to_string(spec.quant)),
              "linear (the other layouts are for quant nvfp4)");
     }
     return;
   }
   if (spec.layout == ScaleLayout::kSwizzled8x4) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "layout: swizzled_8x4 is not supported, allowed: swizzled_128x4, linear");
+    throw Error(ErrorCode::kInvalidArgument, "layout: swizzled_8x4 is not supported, allowed: swizzled_128x4, linear");
   }
   check_enum("layout", spec.layout, std::array{ScaleLayout::kSwizzled128x4, ScaleLayout::kLinear});
 }
@@ -64,12 +58,10 @@ void check_geometry(const Spec& spec) {
     refuse("geometry.ctas_per_row", fmt::format("{}", g.ctas_per_row), "1, 2, 4 or 8");
   }
   if (g.warps_per_cta < 1 || g.warps_per_cta > kMaxWarpsPerCta) {
-    refuse("geometry.warps_per_cta", fmt::format("{}", g.warps_per_cta),
-           fmt::format("1 to {}", kMaxWarpsPerCta));
+    refuse("geometry.warps_per_cta", fmt::format("{}", g.warps_per_cta), fmt::format("1 to {}", kMaxWarpsPerCta));
   }
   if (g.chunks_per_warp < 1 || g.chunks_per_warp > kMaxChunksPerWarp) {
-    refuse("geometry.chunks_per_warp", fmt::format("{}", g.chunks_per_warp),
-           fmt::format("1 to {}", kMaxChunksPerWarp));
+    refuse("geometry.chunks_per_warp", fmt::format("{}", g.chunks_per_warp), fmt::format("1 to {}", kMaxChunksPerWarp));
   }
   if (!covers_row(g, spec.hidden_dim, spec.dtype)) {
     refuse("geometry", describe_chunks(g), allowed_chunks(spec.hidden_dim, spec.dtype));
@@ -82,9 +74,8 @@ void check_geometry(const Spec& spec) {
 // is hashed and described too: two kernels must never share a key.
 
 std::size_t SpecHash::operator()(const Spec& spec) const noexcept {
-  const auto& [target, operation, strategy, transport, dtype, gamma_dtype, quant, layout,
-               has_output, has_residual_out, zero_scale_padding, pdl, world_size, geometry,
-               hidden_dim] = spec;
+  const auto& [target, operation, strategy, transport, dtype, gamma_dtype, quant, layout, has_output, has_residual_out,
+               zero_scale_padding, pdl, world_size, geometry, hidden_dim] = spec;
   const auto& [ctas_per_row, warps_per_cta, chunks_per_warp] = geometry;
   const auto pack = [](auto... fields) {
     std::uint64_t word = 0;
@@ -97,26 +88,23 @@ std::size_t SpecHash::operator()(const Spec& spec) const noexcept {
     word = (word ^ (word >> 27)) * 0x94d049bb133111ebu;
     return word ^ (word >> 31);
   };
-  std::uint64_t hash =
-      mix(pack(target, operation, strategy, transport, dtype, gamma_dtype, quant, layout));
-  hash = mix(hash ^ pack(has_output, has_residual_out, zero_scale_padding, pdl, world_size,
-                         ctas_per_row, warps_per_cta, chunks_per_warp));
+  std::uint64_t hash = mix(pack(target, operation, strategy, transport, dtype, gamma_dtype, quant, layout));
+  hash = mix(hash ^ pack(has_output, has_residual_out, zero_scale_padding, pdl, world_size, ctas_per_row, warps_per_cta,
+                         chunks_per_warp));
   return mix(hash ^ static_cast<std::uint32_t>(hidden_dim));
 }
 
 std::string describe(const Spec& spec) {
-  const auto& [target, operation, strategy, transport, dtype, gamma_dtype, quant, layout,
-               has_output, has_residual_out, zero_scale_padding, pdl, world_size, geometry,
-               hidden_dim] = spec;
+  const auto& [target, operation, strategy, transport, dtype, gamma_dtype, quant, layout, has_output, has_residual_out,
+               zero_scale_padding, pdl, world_size, geometry, hidden_dim] = spec;
   const auto& [ctas_per_row, warps_per_cta, chunks_per_warp] = geometry;
   return fmt::format(
       "target={} operation={} strategy={} transport={} dtype={} gamma_dtype={} quant={} layout={} "
       "has_output={:d} has_residual_out={:d} zero_scale_padding={:d} pdl={} world_size={} "
       "ctas_per_row={} warps_per_cta={} chunks_per_warp={} hidden_dim={}",
-      to_string(target), to_string(operation), to_string(strategy), to_string(transport),
-      to_string(dtype), to_string(gamma_dtype), to_string(quant), to_string(layout), has_output,
-      has_residual_out, zero_scale_padding, to_string(pdl), world_size, ctas_per_row, warps_per_cta,
-      chunks_per_warp, hidden_dim);
+      to_string(target), to_string(operation), to_string(strategy), to_string(transport), to_string(dtype),
+      to_string(gamma_dtype), to_string(quant), to_string(layout), has_output, has_residual_out, zero_scale_padding,
+      to_string(pdl), world_size, ctas_per_row, warps_per_cta, chunks_per_warp, hidden_dim);
 }
 
 void check_spec(const Spec& spec) {

@@ -5,17 +5,15 @@
 namespace allnorm {
 
 std::span<const TableBound> Table::lookup(const TableKey& key) const noexcept {
-  const auto entry =
-      std::lower_bound(entries_.begin(), entries_.end(), key,
-                       [](const Entry& e, const TableKey& wanted) { return e.key < wanted; });
+  const auto entry = std::lower_bound(entries_.begin(), entries_.end(), key,
+                                      [](const Entry& e, const TableKey& wanted) { return e.key < wanted; });
   if (entry == entries_.end() || entry->key != key) return {};
   return {bounds_.data() + entry->first_bound, entry->bound_count};
 }
 
 const TableBound* choose(std::span<const TableBound> bounds, std::int64_t tokens) noexcept {
-  const auto bound =
-      std::lower_bound(bounds.begin(), bounds.end(), tokens,
-                       [](const TableBound& b, std::int64_t t) { return b.max_tokens < t; });
+  const auto bound = std::lower_bound(bounds.begin(), bounds.end(), tokens,
+                                      [](const TableBound& b, std::int64_t t) { return b.max_tokens < t; });
   return bound == bounds.end() ? nullptr : &*bound;
 }
 

@@ -62,7 +62,7 @@ class Search {
     }
   }
 
-  void try_embedded(const EmbeddedTable& embedded) {
+  void try_embedded(const EmbeddedFile& embedded) {
     if (done()) return;
     const std::string name(embedded.name);
     try_text(std::string(embedded.text), name, fmt::format("built in: {}", name), found.notes);
@@ -76,8 +76,8 @@ class Search {
     Table table = Table::parse(text, file);
     const Provenance& made = table.provenance();
     if (made.device != device_) {
-      passed_over.push_back(fmt::format("{}: not used, as it is for {} and this GPU is {}", file,
-                                        printable(made.device), device_));
+      passed_over.push_back(
+          fmt::format("{}: not used, as it is for {} and this GPU is {}", file, printable(made.device), device_));
       return;
     }
     if (made.kernel_digest != kernel_digest_) {
@@ -99,8 +99,7 @@ class Search {
       if (it->path().extension() == ".json") paths.push_back(it->path().string());
     }
     if (error && error != std::errc::no_such_file_or_directory) {
-      found.warnings.push_back(
-          fmt::format("{}: tables cannot be listed: {}", folder, error.message()));
+      found.warnings.push_back(fmt::format("{}: tables cannot be listed: {}", folder, error.message()));
     }
     std::sort(paths.begin(), paths.end());
     return paths;
@@ -112,14 +111,12 @@ class Search {
 
 }  // namespace
 
-FoundTable find_table(const TablePlaces& places, const std::string& device,
-                      const std::string& kernel_digest) {
+FoundTable find_table(const TablePlaces& places, const std::string& device, const std::string& kernel_digest) {
   Search search(device, kernel_digest);
   search.try_named(places.option_path, places.option_path);
-  search.try_named(places.environment_path,
-                   fmt::format("{} (ALLNORM_TABLE)", places.environment_path));
+  search.try_named(places.environment_path, fmt::format("{} (ALLNORM_TABLE)", places.environment_path));
   search.try_folder(places.user_folder);
-  for (const EmbeddedTable& embedded : places.embedded) search.try_embedded(embedded);
+  for (const EmbeddedFile& embedded : places.embedded) search.try_embedded(embedded);
   return std::move(search.found);
 }
 

@@ -11,20 +11,16 @@
 #include <vector>
 
 #include "dispatch/table.h"
+#include "jit/embedded.h"
 
 namespace allnorm {
-
-struct EmbeddedTable {
-  std::string_view name;
-  std::string_view text;
-};
 
 /// Where to look, in this order. Empty: not there.
 struct TablePlaces {
   std::string option_path;       ///< A file that the program named.
   std::string environment_path;  ///< A file that ALLNORM_TABLE names.
   std::string user_folder;       ///< Its *.json files, in the order of their names.
-  std::span<const EmbeddedTable> embedded;
+  std::span<const EmbeddedFile> embedded;
 };
 
 struct FoundTable {
@@ -38,8 +34,7 @@ struct FoundTable {
 /// The first table made on a GPU named `device`. One made for kernels other than `kernel_digest` is
 /// used, with a warning. A broken file in the user's folder is a warning; a file that was named and
 /// cannot be read or parsed throws kInvalidTable.
-FoundTable find_table(const TablePlaces& places, const std::string& device,
-                      const std::string& kernel_digest);
+FoundTable find_table(const TablePlaces& places, const std::string& device, const std::string& kernel_digest);
 
 }  // namespace allnorm
 

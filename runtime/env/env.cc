@@ -31,31 +31,24 @@ constexpr Env::Variable kVariables[] = {
     {"ALLNORM_TABLE", "", "A tuned table to use before all others."},
     {"ALLNORM_TIMEOUT_SECONDS", "30",
      "How long a kernel waits for a peer, a decimal number (0.001 to 1000000000); 0 is no limit."},
-    {"ALLNORM_MULTICAST", "0",
-     "1 asks for stores to multicast addresses, where the site does not forbid them."},
+    {"ALLNORM_MULTICAST", "0", "1 asks for stores to multicast addresses, where the site does not forbid them."},
     {"ALLNORM_DRIVER", "libcuda.so.1",
      "The CUDA driver library: an absolute path, or a name that the loader searches for."},
-    {"ALLNORM_NVRTC", "libnvrtc.so",
-     "The NVRTC library: an absolute path, or a name that the loader searches for."},
-    {"ALLNORM_KERNEL_DIR", "",
-     "For development: a folder of kernel sources to use in place of the built-in ones."},
-    {"ALLNORM_DUMP", "",
-     "What to write out for each compiled kernel, a comma list of source, ptx, sass and log."},
+    {"ALLNORM_NVRTC", "libnvrtc.so", "The NVRTC library: an absolute path, or a name that the loader searches for."},
+    {"ALLNORM_KERNEL_DIR", "", "For development: a folder of kernel sources to use in place of the built-in ones."},
+    {"ALLNORM_DUMP", "", "What to write out for each compiled kernel, a comma list of source, ptx, sass and log."},
     {"ALLNORM_DUMP_DIR", ".", "Where ALLNORM_DUMP writes."},
     {"NCCL_NVLS_ENABLE", "", "0 forbids multicast, as it does for NCCL."},
     {"NVSHMEM_DISABLE_NVLS", "", "1 forbids multicast, as it does for NVSHMEM."},
     {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "", "1 forbids multicast, as it does for PyTorch."},
-    {"XDG_CACHE_HOME", "~/.cache",
-     "The parent of the default ALLNORM_CACHE_DIR; ignored unless absolute."},
-    {"XDG_CONFIG_HOME", "~/.config",
-     "The parent of the default ALLNORM_CONFIG_DIR; ignored unless absolute."},
+    {"XDG_CACHE_HOME", "~/.cache", "The parent of the default ALLNORM_CACHE_DIR; ignored unless absolute."},
+    {"XDG_CONFIG_HOME", "~/.config", "The parent of the default ALLNORM_CONFIG_DIR; ignored unless absolute."},
     {"HOME", "", "The ~ of the defaults above; ignored unless absolute."},
 };
 
 [[noreturn]] void reject(const char* name, const std::string& value, std::string_view allowed) {
   throw Error(ErrorCode::kInvalidEnvironment,
-              fmt::format("{}=\"{}\" is not allowed: it must be {}. Correct it, or unset it.", name,
-                          value, allowed));
+              fmt::format("{}=\"{}\" is not allowed: it must be {}. Correct it, or unset it.", name, value, allowed));
 }
 
 std::string text(const Env::Getter& get, const char* name) {
@@ -68,15 +61,14 @@ bool is_absolute(const std::string& path) { return !path.empty() && path.front()
 LogLevel log_level(const Env::Getter& get, const char* name) {
   const std::string value = text(get, name);
   if (value.empty()) return LogLevel::kWarn;
-  for (const LogLevel level : {LogLevel::kTrace, LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarn,
-                               LogLevel::kError, LogLevel::kOff}) {
+  for (const LogLevel level :
+       {LogLevel::kTrace, LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarn, LogLevel::kError, LogLevel::kOff}) {
     if (value == to_string(level)) return level;
   }
   reject(name, value, "trace, debug, info, warn, error or off");
 }
 
-bool choice(const Env::Getter& get, const char* name, std::string_view no, std::string_view yes,
-            bool otherwise) {
+bool choice(const Env::Getter& get, const char* name, std::string_view no, std::string_view yes, bool otherwise) {
   const std::string value = text(get, name);
   if (value.empty()) return otherwise;
   if (value != no && value != yes) reject(name, value, fmt::format("{} or {}", no, yes));
@@ -108,8 +100,7 @@ double timeout(const Env::Getter& get, const char* name) {
   // Not strtod, which reads by the locale; and from_chars alone would take "inf" and "-0".
   const bool plain = value.find_first_not_of("0123456789.") == std::string::npos;
   const auto [stop, error] = std::from_chars(value.data(), end, seconds, std::chars_format::fixed);
-  const bool in_range =
-      seconds == 0 || (seconds >= kMinTimeoutSeconds && seconds <= kMaxTimeoutSeconds);
+  const bool in_range = seconds == 0 || (seconds >= kMinTimeoutSeconds && seconds <= kMaxTimeoutSeconds);
   if (!plain || error != std::errc() || stop != end || !in_range) {
     reject(name, value, "a decimal number of seconds from 0.001 to 1000000000, or 0 for no limit");
   }
@@ -140,8 +131,7 @@ Env::Dump dump(const Env::Getter& get, const char* name) {
 
 /// `own` if set, else allnorm/ in the XDG folder, else in that folder's place under the home
 /// directory, else empty. The XDG specification has relative paths ignored.
-std::string user_directory(std::string own, const std::string& xdg, const std::string& home,
-                           const char* below_home) {
+std::string user_directory(std::string own, const std::string& xdg, const std::string& home, const char* below_home) {
   if (!own.empty()) return own;
   if (is_absolute(xdg)) return xdg + "/allnorm";
   if (is_absolute(home)) return home + below_home + "/allnorm";
@@ -182,17 +172,15 @@ Env Env::parse(const Getter& get) {
   env.log_level = allnorm::log_level(get, "ALLNORM_LOG");
 
   const bool cache_wanted = choice(get, "ALLNORM_CACHE", "off", "on", true);
-  env.cache_dir = user_directory(absolute_path(get, "ALLNORM_CACHE_DIR"),
-                                 text(get, "XDG_CACHE_HOME"), home, "/.cache");
+  env.cache_dir = user_directory(absolute_path(get, "ALLNORM_CACHE_DIR"), text(get, "XDG_CACHE_HOME"), home, "/.cache");
   env.cache_enabled = cache_wanted && !env.cache_dir.empty();
   if (!cache_wanted) {
     env.cache_off_reason = "ALLNORM_CACHE=off";
   } else if (env.cache_dir.empty()) {
-    env.cache_off_reason =
-        "none of ALLNORM_CACHE_DIR, XDG_CACHE_HOME and HOME says where to keep it";
+    env.cache_off_reason = "none of ALLNORM_CACHE_DIR, XDG_CACHE_HOME and HOME says where to keep it";
   }
-  env.config_dir = user_directory(absolute_path(get, "ALLNORM_CONFIG_DIR"),
-                                  text(get, "XDG_CONFIG_HOME"), home, "/.config");
+  env.config_dir =
+      user_directory(absolute_path(get, "ALLNORM_CONFIG_DIR"), text(get, "XDG_CONFIG_HOME"), home, "/.config");
 
   env.table_path = text(get, "ALLNORM_TABLE");
   env.timeout_seconds = timeout(get, "ALLNORM_TIMEOUT_SECONDS");

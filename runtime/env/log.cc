@@ -25,24 +25,18 @@ std::atomic<int> program_level{kNotSet};
 thread_local bool inside_sink = false;
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
-  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::trace, spdlog::level::debug,
-                                                   spdlog::level::info,  spdlog::level::warn,
-                                                   spdlog::level::err,   spdlog::level::off};
+  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
+                                                   spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
   return kLevels[static_cast<int>(level)];
 }
 
 LogLevel from_spdlog(spdlog::level::level_enum level) {
   switch (level) {
-    case spdlog::level::trace:
-      return LogLevel::kTrace;
-    case spdlog::level::debug:
-      return LogLevel::kDebug;
-    case spdlog::level::info:
-      return LogLevel::kInfo;
-    case spdlog::level::warn:
-      return LogLevel::kWarn;
-    default:
-      return LogLevel::kError;
+    case spdlog::level::trace: return LogLevel::kTrace;
+    case spdlog::level::debug: return LogLevel::kDebug;
+    case spdlog::level::info: return LogLevel::kInfo;
+    case spdlog::level::warn: return LogLevel::kWarn;
+    default: return LogLevel::kError;
   }
 }
 
@@ -134,9 +128,7 @@ void set_log_sink(LogSink sink) {
   logger().sink->replace(std::move(sink));
 }
 
-void set_log_level(LogLevel level) noexcept {
-  program_level.store(static_cast<int>(level), std::memory_order_relaxed);
-}
+void set_log_level(LogLevel level) noexcept { program_level.store(static_cast<int>(level), std::memory_order_relaxed); }
 
 namespace log {
 

@@ -19,7 +19,8 @@ constexpr int kKeySchema = 1;
 
 }  // namespace
 
-KernelCompiler::KernelCompiler(const Env& env, const std::string& cache_directory) : env_(env), sources_(env.kernel_dir) {
+KernelCompiler::KernelCompiler(const Env& env, const std::string& cache_directory)
+    : env_(env), sources_(env.kernel_dir) {
   if (!cache_directory.empty()) {
     store_.emplace(cache_directory);
   } else if (env_.cache_enabled) {
@@ -67,8 +68,8 @@ CompiledKernel KernelCompiler::compile_anew(const Spec& spec) {
   const cache::Key cache_key = key(spec);
   const std::string source = specialized_source(spec);
   const auto begin = std::chrono::steady_clock::now();
-  Nvrtc::Result result = nvrtc().compile(source, fmt::format("allnorm_{}.cu", cache_key.hex.substr(0, 16)), sources_.files(),
-                                         compile_options(spec.target), env_.dump.ptx);
+  Nvrtc::Result result = nvrtc().compile(source, fmt::format("allnorm_{}.cu", cache_key.hex.substr(0, 16)),
+                                         sources_.files(), compile_options(spec.target), env_.dump.ptx);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
   compiled_++;
   compile_microseconds_ += static_cast<std::uint64_t>(elapsed.count() * 1e6);
@@ -96,7 +97,9 @@ void KernelCompiler::keep_on_disk(const Spec& spec, const cache::Key& key, const
   for (const auto& [name, value] : key.fields) provenance["key"][name] = value;
   provenance["nvrtc"] = nvrtc().version();
   provenance["compile_seconds"] = kernel.seconds;
-  const cache::Entry entry{key.hex, kernel.entry_name, provenance.dump(),
+  const cache::Entry entry{key.hex,
+                           kernel.entry_name,
+                           provenance.dump(),
                            {reinterpret_cast<const char*>(kernel.binary.data()), kernel.binary.size()}};
   std::string reason;
   if (!store_->put(to_string(spec.target), entry, reason)) log::warn("cache: {}", reason);

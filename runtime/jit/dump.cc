@@ -1,5 +1,6 @@
 #include "jit/dump.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -46,7 +47,8 @@ void dump_sass(const std::filesystem::path& base, const Nvrtc::Result& result) {
 
 }  // namespace
 
-void dump_compilation(const Env& env, const std::string& key, const std::string& source, const Nvrtc::Result& result) noexcept {
+void dump_compilation(const Env& env, const std::string& key, const std::string& source,
+                      const Nvrtc::Result& result) noexcept {
   try {
     std::filesystem::create_directories(env.dump_dir);
     const std::filesystem::path base = std::filesystem::path(env.dump_dir) / key.substr(0, 16);

@@ -11,7 +11,8 @@ namespace allnorm {
 
 /// Into env.dump_dir: <first 16 digits of the key>.cu, .ptx, .sass, .log, as env.dump says. SASS needs nvdisasm or
 /// cuobjdump on PATH. Failures are logged, never thrown.
-void dump_compilation(const Env& env, const std::string& key, const std::string& source, const Nvrtc::Result& result) noexcept;
+void dump_compilation(const Env& env, const std::string& key, const std::string& source,
+                      const Nvrtc::Result& result) noexcept;
 
 }  // namespace allnorm
 

@@ -22,15 +22,16 @@ KernelSources::KernelSources(const std::string& folder) {
       if (item.path().extension() == ".cuh") paths.push_back(item.path());
     }
     if (paths.empty()) {
-      throw Error(ErrorCode::kCompiler,
-                  fmt::format("ALLNORM_KERNEL_DIR={} has no *.cuh files{}", folder, error ? ": " + error.message() : ""));
+      throw Error(ErrorCode::kCompiler, fmt::format("ALLNORM_KERNEL_DIR={} has no *.cuh files{}", folder,
+                                                    error ? ": " + error.message() : ""));
     }
     std::sort(paths.begin(), paths.end());
     texts_.reserve(2 * paths.size());  // the views below must not move
     for (const auto& path : paths) {
       std::ifstream stream(path, std::ios::binary);
       const std::string& name = texts_.emplace_back(path.filename().string());
-      const std::string& text = texts_.emplace_back(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+      const std::string& text =
+          texts_.emplace_back(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
       if (!stream) throw Error(ErrorCode::kCompiler, fmt::format("cannot read {}", path.string()));
       files_.push_back({name, text});
     }

@@ -23,10 +23,11 @@ void* open_library(const std::string& path, std::string& opened) {
     opened = usual;
     if (void* library = dlopen(usual, RTLD_NOW | RTLD_LOCAL)) return library;
   }
-  throw Error(ErrorCode::kCompiler,
-              fmt::format("a kernel must be compiled and NVRTC was not found (tried {}); install the CUDA toolkit or the "
-                          "pip package nvidia-cuda-nvrtc, or name the library in ALLNORM_NVRTC",
-                          fmt::join(kUsualPaths, ", ")));
+  throw Error(
+      ErrorCode::kCompiler,
+      fmt::format("a kernel must be compiled and NVRTC was not found (tried {}); install the CUDA toolkit or the "
+                  "pip package nvidia-cuda-nvrtc, or name the library in ALLNORM_NVRTC",
+                  fmt::join(kUsualPaths, ", ")));
 }
 
 }  // namespace
@@ -37,7 +38,8 @@ std::shared_ptr<const Nvrtc> Nvrtc::load(const std::string& path) {
   const auto find = [&]<typename Function>(Function& function, const char* symbol) {
     function = reinterpret_cast<Function>(dlsym(library, symbol));
     if (function == nullptr) {
-      throw Error(ErrorCode::kCompiler, fmt::format("{} has no {}; AllNorm needs NVRTC 12 or newer", nvrtc->path_, symbol));
+      throw Error(ErrorCode::kCompiler,
+                  fmt::format("{} has no {}; AllNorm needs NVRTC 12 or newer", nvrtc->path_, symbol));
     }
   };
   find(nvrtc->version_, "nvrtcVersion");
@@ -91,7 +93,8 @@ Nvrtc::Result Nvrtc::compile(const std::string& source, const std::string& name,
   const std::unique_ptr<nvrtcProgram, decltype(destroy)> guard(&program, destroy);
 
   Result result;
-  const nvrtcResult compiled = compile_program_(program, static_cast<int>(option_pointers.size()), option_pointers.data());
+  const nvrtcResult compiled =
+      compile_program_(program, static_cast<int>(option_pointers.size()), option_pointers.data());
   std::size_t size = 0;
   if (get_log_size_(program, &size) == NVRTC_SUCCESS && size > 1) {
     result.log.resize(size);

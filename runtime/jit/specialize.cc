@@ -30,7 +30,9 @@ const char* pdl_constant(Pdl pdl) {
   }
 }
 
-const char* strategy_file(Strategy strategy) { return strategy == Strategy::kTwoShot ? "two_shot.cuh" : "one_shot.cuh"; }
+const char* strategy_file(Strategy strategy) {
+  return strategy == Strategy::kTwoShot ? "two_shot.cuh" : "one_shot.cuh";
+}
 
 }  // namespace
 
@@ -50,10 +52,10 @@ constexpr bool kFused = {}, kMulticast = {}, kHasOutput = {}, kHasResidualOut = 
 #include "{}"
 )",
       describe(spec), spec.world_size, spec.hidden_dim, spec.geometry.ctas_per_row, spec.geometry.warps_per_cta,
-      spec.geometry.chunks_per_warp, dtype_constant(spec.dtype), dtype_constant(spec.gamma_dtype), quant_constant(spec.quant),
-      spec.layout == ScaleLayout::kLinear ? "kLinear" : "kSwizzled128x4", pdl_constant(spec.pdl),
-      spec.operation == Operation::kFused, spec.transport == Transport::kMulticast, spec.has_output, spec.has_residual_out,
-      spec.zero_scale_padding, strategy_file(spec.strategy));
+      spec.geometry.chunks_per_warp, dtype_constant(spec.dtype), dtype_constant(spec.gamma_dtype),
+      quant_constant(spec.quant), spec.layout == ScaleLayout::kLinear ? "kLinear" : "kSwizzled128x4",
+      pdl_constant(spec.pdl), spec.operation == Operation::kFused, spec.transport == Transport::kMulticast,
+      spec.has_output, spec.has_residual_out, spec.zero_scale_padding, strategy_file(spec.strategy));
 }
 
 std::vector<std::string> compile_options(Target target) {

@@ -48,9 +48,7 @@ std::string for_device(const std::string& device) { return table_with("NVIDIA H2
 
 FoundTable find(const TablePlaces& places) { return find_table(places, kDevice, "d1"); }
 
-std::string tool_of(const FoundTable& found) {
-  return found.table ? found.table->provenance().tool : "none";
-}
+std::string tool_of(const FoundTable& found) { return found.table ? found.table->provenance().tool : "none"; }
 
 }  // namespace
 
@@ -67,11 +65,10 @@ TEST_CASE("without any table none is found, and nothing is said", "[table_search
   }
 }
 
-TEST_CASE("the option comes before the environment, the folder and what is built in",
-          "[table_search]") {
+TEST_CASE("the option comes before the environment, the folder and what is built in", "[table_search]") {
   const Folder folder;
   const std::string built_in = made_by("built_in");
-  const std::array embedded = {EmbeddedTable{"h200.json", built_in}};
+  const std::array embedded = {EmbeddedFile{"h200.json", built_in}};
   TablePlaces places;
   places.embedded = embedded;
   CHECK(tool_of(find(places)) == "built_in");
@@ -131,10 +128,9 @@ TEST_CASE("a broken file in the user's folder is skipped with a warning", "[tabl
   const FoundTable found = find(places);
   CHECK(tool_of(found) == "c");
   REQUIRE(found.warnings.size() == 2);
-  CHECK(
-      found.warnings[0] ==
-      "table skipped: " + folder.path("a.json") +
-          ":12: entries[0].bounds[1].strategy: \"three_shot\" given, allowed: one_shot, two_shot");
+  CHECK(found.warnings[0] ==
+        "table skipped: " + folder.path("a.json") +
+            ":12: entries[0].bounds[1].strategy: \"three_shot\" given, allowed: one_shot, two_shot");
   CHECK(found.warnings[1] == "table skipped: " + folder.path("b.json") + ": not a regular file");
 }
 
@@ -155,8 +151,7 @@ TEST_CASE("a table for another device is not used", "[table_search]") {
   FoundTable found = find(places);
   CHECK_FALSE(found.table);
   REQUIRE(found.warnings.size() == 1);
-  CHECK(found.warnings[0] ==
-        named + ": not used, as it is for NVIDIA B200 and this GPU is NVIDIA H200");
+  CHECK(found.warnings[0] == named + ": not used, as it is for NVIDIA B200 and this GPU is NVIDIA H200");
 
   // The search goes on, and a folder for several machines is nothing to warn about.
   folder.write("a.json", for_device("NVIDIA H100"));
@@ -166,13 +161,12 @@ TEST_CASE("a table for another device is not used", "[table_search]") {
   CHECK(tool_of(found) == "b");
   CHECK(found.warnings.size() == 1);
   REQUIRE(found.notes.size() == 1);
-  CHECK(found.notes[0] ==
-        folder.path("a.json") + ": not used, as it is for NVIDIA H100 and this GPU is NVIDIA H200");
+  CHECK(found.notes[0] == folder.path("a.json") + ": not used, as it is for NVIDIA H100 and this GPU is NVIDIA H200");
 }
 
 TEST_CASE("a table made for other kernels is used with a warning", "[table_search]") {
   const std::string text = table_with("\"d1\"", "\"d0\"");
-  const std::array embedded = {EmbeddedTable{"h200.json", text}};
+  const std::array embedded = {EmbeddedFile{"h200.json", text}};
   TablePlaces places;
   places.embedded = embedded;
   const FoundTable found = find(places);

@@ -50,8 +50,10 @@ CudaDevice::CudaDevice(std::shared_ptr<const Driver> driver, int ordinal)
   name_ = name.data();
   int major = 0;
   int minor = 0;
-  d.check(d.cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, handle_), "cuDeviceGetAttribute");
-  d.check(d.cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, handle_), "cuDeviceGetAttribute");
+  d.check(d.cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, handle_),
+          "cuDeviceGetAttribute");
+  d.check(d.cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, handle_),
+          "cuDeviceGetAttribute");
   d.check(d.cuDeviceGetAttribute(&multiprocessors_, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, handle_),
           "cuDeviceGetAttribute");
   target_ = target_of(major, minor, name_);
@@ -73,19 +75,22 @@ CudaDevice::~CudaDevice() {
 
 void CudaDevice::fill_words(void* to, std::uint32_t word, std::size_t bytes) {
   const CurrentContext current(*driver_, context_);
-  driver_->check(driver_->cuMemsetD32Async(reinterpret_cast<CUdeviceptr>(to), word, bytes / 4, own_stream_), "cuMemsetD32Async");
+  driver_->check(driver_->cuMemsetD32Async(reinterpret_cast<CUdeviceptr>(to), word, bytes / 4, own_stream_),
+                 "cuMemsetD32Async");
   driver_->check(driver_->cuStreamSynchronize(own_stream_), "cuStreamSynchronize");
 }
 
 void CudaDevice::copy_to_device(void* to, const void* from, std::size_t bytes) {
   const CurrentContext current(*driver_, context_);
-  driver_->check(driver_->cuMemcpyHtoDAsync(reinterpret_cast<CUdeviceptr>(to), from, bytes, own_stream_), "cuMemcpyHtoDAsync");
+  driver_->check(driver_->cuMemcpyHtoDAsync(reinterpret_cast<CUdeviceptr>(to), from, bytes, own_stream_),
+                 "cuMemcpyHtoDAsync");
   driver_->check(driver_->cuStreamSynchronize(own_stream_), "cuStreamSynchronize");
 }
 
 void CudaDevice::copy_to_host(void* to, const void* from, std::size_t bytes) {
   const CurrentContext current(*driver_, context_);
-  driver_->check(driver_->cuMemcpyDtoHAsync(to, reinterpret_cast<CUdeviceptr>(from), bytes, own_stream_), "cuMemcpyDtoHAsync");
+  driver_->check(driver_->cuMemcpyDtoHAsync(to, reinterpret_cast<CUdeviceptr>(from), bytes, own_stream_),
+                 "cuMemcpyDtoHAsync");
   driver_->check(driver_->cuStreamSynchronize(own_stream_), "cuStreamSynchronize");
 }
 
@@ -104,11 +109,12 @@ void CudaDevice::check_stream(Stream stream, bool non_blocking) const {
     driver_->check(driver_->cuStreamGetCtx(handle, &context), "cuStreamGetCtx");
   }
   if (context != context_) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("stream: belongs to another GPU or context; this rank runs on GPU {} and needs a stream of "
-                            "that GPU's primary context (cudaSetDevice({}) before the stream is made or a default stream "
-                            "is used)",
-                            ordinal_, ordinal_));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("stream: belongs to another GPU or context; this rank runs on GPU {} and needs a stream of "
+                    "that GPU's primary context (cudaSetDevice({}) before the stream is made or a default stream "
+                    "is used)",
+                    ordinal_, ordinal_));
   }
   if (!non_blocking) return;
   unsigned flags = 0;
@@ -137,8 +143,8 @@ Device::AddressRange CudaDevice::range_of(const void* address) const {
   std::array attributes = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
                            CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, CU_POINTER_ATTRIBUTE_RANGE_SIZE};
   std::array<void*, 4> values = {&type, &device, &begin, &size};
-  driver_->check(driver_->cuPointerGetAttributes(static_cast<unsigned>(attributes.size()), attributes.data(), values.data(),
-                                                 reinterpret_cast<CUdeviceptr>(address)),
+  driver_->check(driver_->cuPointerGetAttributes(static_cast<unsigned>(attributes.size()), attributes.data(),
+                                                 values.data(), reinterpret_cast<CUdeviceptr>(address)),
                  "cuPointerGetAttributes");
   if (type != CU_MEMORYTYPE_DEVICE) return {};
   return {device, static_cast<std::uintptr_t>(begin), static_cast<std::uintptr_t>(begin + size)};

@@ -9,7 +9,8 @@ namespace {
 
 class CudaKernel final : public LoadedKernel {
  public:
-  CudaKernel(const CudaDevice& device, std::span<const std::byte> binary, const std::string& name, const LaunchShape& shape)
+  CudaKernel(const CudaDevice& device, std::span<const std::byte> binary, const std::string& name,
+             const LaunchShape& shape)
       : device_(device), shape_(shape) {
     const Driver& d = device.driver();
     const CurrentContext current(d, device.context());
@@ -57,7 +58,8 @@ class CudaKernel final : public LoadedKernel {
     d.check(d.cuFuncGetAttribute(&bytes, CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, function_), "cuFuncGetAttribute");
     if (bytes > 0) {
       throw Error(ErrorCode::kUnsupported,
-                  fmt::format("kernel {} needs {} bytes of local memory per thread; choose a geometry with more warps", name, bytes));
+                  fmt::format("kernel {} needs {} bytes of local memory per thread; choose a geometry with more warps",
+                              name, bytes));
     }
   }
 
@@ -94,8 +96,9 @@ class CudaKernel final : public LoadedKernel {
       const CUlaunchConfig config = launch_config(1);
       d.check(d.cuOccupancyMaxActiveClusters(&count, function_, &config), "cuOccupancyMaxActiveClusters");
     } else {
-      d.check(d.cuOccupancyMaxActiveBlocksPerMultiprocessor(&count, function_, static_cast<int>(shape_.threads_per_cta), 0),
-              "cuOccupancyMaxActiveBlocksPerMultiprocessor");
+      d.check(
+          d.cuOccupancyMaxActiveBlocksPerMultiprocessor(&count, function_, static_cast<int>(shape_.threads_per_cta), 0),
+          "cuOccupancyMaxActiveBlocksPerMultiprocessor");
       count *= device_.multiprocessors();
     }
     max_resident_clusters_ = static_cast<unsigned>(count);

@@ -78,7 +78,9 @@ class SymmetricMemory final : public DeviceMemory {
 
 }  // namespace
 
-std::unique_ptr<DeviceMemory> CudaDevice::allocate(std::size_t bytes) { return std::make_unique<PlainMemory>(*this, bytes); }
+std::unique_ptr<DeviceMemory> CudaDevice::allocate(std::size_t bytes) {
+  return std::make_unique<PlainMemory>(*this, bytes);
+}
 
 std::unique_ptr<DeviceMemory> CudaDevice::allocate_symmetric(std::size_t bytes, std::span<Device* const> peers) {
   std::set<int> users = {ordinal_};
@@ -87,10 +89,11 @@ std::unique_ptr<DeviceMemory> CudaDevice::allocate_symmetric(std::size_t bytes, 
     int possible = 0;
     driver_->check(driver_->cuDeviceCanAccessPeer(&possible, peer->ordinal(), ordinal_), "cuDeviceCanAccessPeer");
     if (possible == 0) {
-      throw Error(ErrorCode::kUnsupported,
-                  fmt::format("GPU {} cannot store into the memory of GPU {}: they have no peer access (see `nvidia-smi "
-                              "topo -p2p w` and `allnorm doctor`)",
-                              peer->ordinal(), ordinal_));
+      throw Error(
+          ErrorCode::kUnsupported,
+          fmt::format("GPU {} cannot store into the memory of GPU {}: they have no peer access (see `nvidia-smi "
+                      "topo -p2p w` and `allnorm doctor`)",
+                      peer->ordinal(), ordinal_));
     }
   }
   return std::make_unique<SymmetricMemory>(*driver_, ordinal_, users, bytes);

@@ -14,7 +14,8 @@ std::string advice(CUresult result) {
   switch (result) {
     case CUDA_ERROR_NO_DEVICE: return "; no GPU is visible: look at CUDA_VISIBLE_DEVICES and nvidia-smi";
     case CUDA_ERROR_OUT_OF_MEMORY: return "; the GPU has no memory left for this: make the workspace smaller";
-    case CUDA_ERROR_SYSTEM_DRIVER_MISMATCH: return "; the driver's kernel module and library differ: reboot, or mount the host's library";
+    case CUDA_ERROR_SYSTEM_DRIVER_MISMATCH:
+      return "; the driver's kernel module and library differ: reboot, or mount the host's library";
     case CUDA_ERROR_SYSTEM_NOT_READY: return "; start nvidia-fabricmanager";
     case CUDA_ERROR_NO_BINARY_FOR_GPU: return "; the kernel was compiled for another GPU";
     default: return "";
@@ -28,16 +29,17 @@ std::shared_ptr<const Driver> Driver::load(const std::string& path) {
   driver->path = path.empty() ? "libcuda.so.1" : path;
   void* library = dlopen(driver->path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
-    throw Error(ErrorCode::kDriver,
-                fmt::format("the CUDA driver could not be loaded ({}); install the NVIDIA driver, or name its library in "
-                            "ALLNORM_DRIVER",
-                            dlerror()));
+    throw Error(
+        ErrorCode::kDriver,
+        fmt::format("the CUDA driver could not be loaded ({}); install the NVIDIA driver, or name its library in "
+                    "ALLNORM_DRIVER",
+                    dlerror()));
   }
   const auto find = [&](const char* symbol) {
     void* function = dlsym(library, symbol);
     if (function == nullptr) {
-      throw Error(ErrorCode::kDriver, fmt::format("{} has no {}; AllNorm needs a driver for CUDA 12.4 or newer",
-                                                  driver->path, symbol));
+      throw Error(ErrorCode::kDriver,
+                  fmt::format("{} has no {}; AllNorm needs a driver for CUDA 12.4 or newer", driver->path, symbol));
     }
     return function;
   };

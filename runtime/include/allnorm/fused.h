@@ -12,8 +12,8 @@
 // the call. residual_out may be residual_in and output may be input, exactly; any other overlap of an output is an
 // error. After a peer gave up (Workspace::status()) the outputs are undefined.
 //
-// The first call of a kind compiles (60 to 300 ms) and loads a kernel; prepare() does that beforehand. Load before ranks
-// begin to wait for each other: a load may wait for a kernel that runs.
+// The first call of a kind compiles (60 to 300 ms) and loads a kernel; prepare() does that beforehand. Load before
+// ranks begin to wait for each other: a load may wait for a kernel that runs.
 #ifndef ALLNORM_FUSED_H_
 #define ALLNORM_FUSED_H_
 

@@ -20,14 +20,7 @@
 namespace allnorm {
 
 /// In ascending order of weight. kOff is a threshold only: no message has it.
-enum class LogLevel : std::uint8_t {
-  kTrace = 0,
-  kDebug = 1,
-  kInfo = 2,
-  kWarn = 3,
-  kError = 4,
-  kOff = 5
-};
+enum class LogLevel : std::uint8_t { kTrace = 0, kDebug = 1, kInfo = 2, kWarn = 3, kError = 4, kOff = 5 };
 
 /// "trace", "debug", "info", "warn", "error", "off": the values of ALLNORM_LOG.
 ALLNORM_EXPORT const char* to_string(LogLevel level) noexcept;

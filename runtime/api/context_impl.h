@@ -1,0 +1,47 @@
+// What a Context is inside.
+#ifndef ALLNORM_API_CONTEXT_IMPL_H_
+#define ALLNORM_API_CONTEXT_IMPL_H_
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "allnorm/context.h"
+#include "device/cuda/driver.h"
+#include "device/device.h"
+#include "dispatch/table.h"
+#include "env/env.h"
+#include "jit/compiler.h"
+#include "jit/plan.h"
+
+namespace allnorm {
+
+class Context::Impl {
+ public:
+  explicit Impl(const ContextOptions& options);
+
+  /// Opened when first asked for. Throws kInvalidArgument if there is no such GPU, kUnsupported.
+  Device& device(int ordinal);
+  int device_count() const noexcept { return static_cast<int>(devices_.size()); }
+  /// The tuned table for a GPU of this name, if there is one; its warnings are logged.
+  std::optional<Table> table_for(const std::string& device_name) const;
+
+  const Env& env() const noexcept { return env_; }
+  KernelCompiler& compiler() noexcept { return compiler_; }
+  PlanStore& plans() noexcept { return plans_; }
+
+ private:
+  Env env_;
+  ContextOptions options_;
+  std::shared_ptr<const cuda::Driver> driver_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Device>> devices_;
+  KernelCompiler compiler_;
+  PlanStore plans_;  // after the devices: its kernels are unloaded first
+};
+
+}  // namespace allnorm
+
+#endif  // ALLNORM_API_CONTEXT_IMPL_H_

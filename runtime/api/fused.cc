@@ -1,0 +1,165 @@
+// The calls: check the arguments, choose a strategy, find the Plan, launch.
+#include "allnorm/fused.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "api/validate.h"
+#include "comm/workspace_impl.h"
+
+namespace allnorm {
+namespace {
+
+/// The machine epsilon of T.
+float default_epsilon(DataType dtype) {
+  switch (dtype) {
+    case DataType::kF16: return 0x1p-10f;
+    case DataType::kBF16: return 0x1p-7f;
+    default: return 0x1p-23f;
+  }
+}
+
+Pdl pdl_of(const Workspace::Impl& workspace, bool asked, PdlTrigger trigger) {
+  // Virtual ranks share a GPU: a kernel that starts early could take the room that a peer needs (rule 7).
+  if (!asked || workspace.ranks_on_device > 1) return Pdl::kOff;
+  return trigger == PdlTrigger::kLate ? Pdl::kLateTrigger : Pdl::kEarlyTrigger;
+}
+
+/// What both calls have in common of a Spec; strategy and geometry are still to be chosen.
+Spec base_spec(const Workspace::Impl& workspace, const Tensor& input, bool pdl, PdlTrigger trigger) {
+  Spec spec;
+  spec.target = workspace.device().target();
+  spec.dtype = spec.gamma_dtype = input.dtype;
+  spec.pdl = pdl_of(workspace, pdl, trigger);
+  spec.world_size = static_cast<std::uint8_t>(workspace.world_size);
+  spec.hidden_dim = static_cast<std::int32_t>(input.columns);
+  return spec;
+}
+
+Spec spec_of(const Workspace::Impl& workspace, const FusedCall& call) {
+  Spec spec = base_spec(workspace, call.input, call.launch_with_pdl, call.pdl_trigger);
+  spec.operation = Operation::kFused;
+  spec.gamma_dtype = call.gamma.dtype;
+  spec.quant = call.quant;
+  spec.has_output = call.output.data != nullptr;
+  spec.has_residual_out = call.residual_out.data != nullptr;
+  if (call.quant == Quant::kNvfp4) {
+    spec.layout = call.layout;
+    spec.zero_scale_padding = call.zero_scale_padding && call.layout == ScaleLayout::kSwizzled128x4;
+  }
+  return spec;
+}
+
+Spec spec_of(const Workspace::Impl& workspace, const AllReduceCall& call) {
+  Spec spec = base_spec(workspace, call.input, call.launch_with_pdl, call.pdl_trigger);
+  spec.operation = Operation::kAllReduce;
+  spec.has_residual_out = false;
+  return spec;
+}
+
+void choose(const Workspace::Impl& workspace, std::int64_t tokens, Strategy requested, Spec& spec) {
+  const CallShape shape = {spec.operation, spec.dtype, spec.quant, spec.hidden_dim, tokens};
+  const Choice choice = workspace.dispatcher().choose(shape, requested, workspace.capacity);
+  spec.strategy = choice.strategy;
+  spec.geometry = workspace.forced_geometry().value_or(choice.geometry);
+}
+
+const Plan& plan_of(Workspace::Impl& workspace, const Spec& spec, Stream stream) {
+  if (const Plan* plan = workspace.plans.find(spec)) return *plan;
+  if (workspace.device().is_capturing(stream)) {
+    throw Error(
+        ErrorCode::kNotPrepared,
+        fmt::format("the stream is being captured and this call has no kernel yet; call prepare() with it before "
+                    "the capture ({})",
+                    describe(spec)));
+  }
+  const Plan& plan = workspace.context.plans().get(workspace.device(), spec);
+  workspace.plans.insert(plan);
+  return plan;
+}
+
+void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, Stream stream) {
+  KernelParams& params = workspace.params;
+  params.tokens = static_cast<std::uint64_t>(tokens);
+  auto* states = static_cast<allnorm_kernel::RowState*>(workspace.states->data());
+  params.states = plan.spec.strategy == Strategy::kOneShot ? states : states + workspace.options.max_tokens_one_shot;
+  const unsigned resident = plan.kernel->max_resident_clusters() / static_cast<unsigned>(workspace.ranks_on_device);
+  if (resident == 0) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{} virtual ranks do not fit on GPU {} together with rows of hidden_dim {}",
+                            workspace.ranks_on_device, workspace.device().ordinal(), plan.spec.hidden_dim));
+  }
+  const auto clusters = static_cast<unsigned>(std::min<std::int64_t>(tokens, resident));
+  plan.kernel->launch(clusters, &params, stream);
+}
+
+template <typename Call>
+void run(Workspace::Impl& workspace, const Call& call, Stream stream) {
+  if (call.input.rows == 0) return;
+  Spec spec = spec_of(workspace, call);
+  choose(workspace, call.input.rows, call.strategy, spec);
+  check_capacity(workspace, call.input, spec.strategy);
+  workspace.device().check_stream(stream, workspace.ranks_on_device > 1);
+  check_memory(workspace, call);
+  const Plan& plan = plan_of(workspace, spec, stream);
+  workspace.params.input = call.input.data;
+  workspace.params.output = call.output.data;
+  if constexpr (std::is_same_v<Call, FusedCall>) {
+    KernelParams& params = workspace.params;
+    params.residual_in = call.residual_in.data;
+    params.gamma = call.gamma.data;
+    params.residual_out = call.residual_out.data;
+    params.quant_out = call.quant_out.data;
+    params.scale_out = call.scale_out.data;
+    params.output_scale_pointer = call.output_scale_pointer;
+    params.output_scale = call.output_scale;
+    params.epsilon = call.epsilon.value_or(default_epsilon(call.input.dtype));
+    params.weight_bias = call.weight_bias;
+  } else {
+    workspace.params.output_scale_pointer = nullptr;
+  }
+  launch(workspace, plan, call.input.rows, stream);
+}
+
+template <typename Call>
+void prepare_all(Workspace::Impl& workspace, const Call& call) {
+  Spec spec = spec_of(workspace, call);
+  std::unordered_set<Spec, SpecHash> specs;
+  for (std::int64_t tokens = 1; tokens <= call.input.rows; tokens++) {
+    choose(workspace, tokens, call.strategy, spec);
+    specs.insert(spec);
+  }
+  check_capacity(workspace, call.input, spec.strategy);
+  for (const Spec& each : specs) workspace.plans.insert(workspace.context.plans().get(workspace.device(), each));
+}
+
+}  // namespace
+
+void fused_allreduce_add_rmsnorm_quant(Workspace& workspace, const FusedCall& call, Stream stream) {
+  validate(call, true, Pointers::kChecked);
+  run(workspace.impl(), call, stream);
+}
+
+void fused_allreduce_add_rmsnorm(Workspace& workspace, const FusedCall& call, Stream stream) {
+  validate(call, false, Pointers::kChecked);
+  run(workspace.impl(), call, stream);
+}
+
+void allreduce(Workspace& workspace, const AllReduceCall& call, Stream stream) {
+  validate(call, Pointers::kChecked);
+  run(workspace.impl(), call, stream);
+}
+
+void prepare(Workspace& workspace, const FusedCall& call) {
+  validate(call, call.quant != Quant::kNone, Pointers::kIgnored);
+  prepare_all(workspace.impl(), call);
+}
+
+void prepare(Workspace& workspace, const AllReduceCall& call) {
+  validate(call, Pointers::kIgnored);
+  prepare_all(workspace.impl(), call);
+}
+
+}  // namespace allnorm

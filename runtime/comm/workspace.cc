@@ -1,0 +1,193 @@
+#include "allnorm/workspace.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "comm/workspace_impl.h"
+
+namespace allnorm {
+namespace {
+
+using allnorm_kernel::Control;
+using allnorm_kernel::kAbortedByHost;
+using allnorm_kernel::kBuffers;
+using allnorm_kernel::Phase;
+using allnorm_kernel::Report;
+using allnorm_kernel::RowState;
+
+constexpr double kNanosecondsPerSecond = 1e9;
+
+TokenCapacity capacity_of(const WorldOptions& options) {
+  constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
+  if (options.devices.size() == 1) return {kUnlimited, kUnlimited};  // a world of one needs no buffers
+  return {options.max_tokens_one_shot, options.max_tokens_two_shot};
+}
+
+DispatchFacts facts_of(Device& own, Device& first, const WorldOptions& options, int ranks_on_device) {
+  DispatchFacts facts;
+  facts.world_size = static_cast<int>(options.devices.size());
+  facts.transport = Transport::kUnicast;
+  facts.multiprocessors = std::max(1, own.multiprocessors() / ranks_on_device);
+  facts.link = link_model(first.target());
+  return facts;
+}
+
+const char* phase_name(std::uint32_t phase) {
+  switch (static_cast<Phase>(phase)) {
+    case Phase::kScatter: return "scatter";
+    case Phase::kBroadcast: return "broadcast";
+    default: return "one-shot";
+  }
+}
+
+WorkspaceStatus timed_out(const Report& report, std::uint32_t rank) {
+  WorkspaceStatus status;
+  status.healthy = false;
+  status.code = ErrorCode::kTimeout;
+  status.rank = static_cast<int>(rank);
+  if (report.valid == 0) {
+    status.message = fmt::format("rank {} gave up waiting for a peer; its report has not arrived yet", rank);
+    return status;
+  }
+  status.waited_for = static_cast<int>(report.waited_for);
+  status.row = static_cast<std::int64_t>(report.row);
+  status.phase = phase_name(report.phase);
+  status.strategy = static_cast<Phase>(report.phase) == Phase::kOneShot ? Strategy::kOneShot : Strategy::kTwoShot;
+  status.epoch = report.epoch;
+  status.message = fmt::format(
+      "rank {} gave up waiting for rank {} (row {}, {} phase, strategy {}, epoch {}). Outputs since then are "
+      "undefined. "
+      "Look at what rank {} does: did it make the same calls with the same tokens, hidden_dim, dtype, quant and "
+      "strategy? If it lives, World::reset() starts anew; if not, make a new World.",
+      status.rank, status.waited_for, status.row, status.phase, to_string(status.strategy), status.epoch,
+      status.waited_for);
+  return status;
+}
+
+std::uint64_t to_nanoseconds(double seconds) {
+  if (!(seconds >= 0.0) || seconds > 1e9) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("timeout_seconds: {} was given; 0 (wait for ever) to 1e9 is allowed", seconds));
+  }
+  // A tiny limit must not become "none".
+  return seconds == 0.0 ? 0 : std::max<std::uint64_t>(1, static_cast<std::uint64_t>(seconds * kNanosecondsPerSecond));
+}
+
+}  // namespace
+
+SymmetricLayout SymmetricLayout::of(const WorldOptions& options) {
+  SymmetricLayout layout;
+  const std::uint64_t ranks = options.devices.size();
+  const auto one_shot_rows = static_cast<std::uint64_t>(options.max_tokens_one_shot);
+  const auto two_shot_rows = static_cast<std::uint64_t>(options.max_tokens_two_shot);
+  const std::uint64_t owned_rows = ranks == 0 ? 0 : (two_shot_rows + ranks - 1) / ranks;
+  constexpr std::uint64_t kAlignment = 256;
+  layout.slot_bytes = static_cast<std::uint64_t>(options.max_row_bytes);
+  layout.one_shot_offset = (sizeof(Control) + kAlignment - 1) / kAlignment * kAlignment;
+  layout.total_bytes = layout.one_shot_offset;
+  if (ranks > 1) {
+    layout.scatter_offset = layout.one_shot_offset + one_shot_rows * kBuffers * ranks * layout.slot_bytes;
+    layout.broadcast_offset = layout.scatter_offset + owned_rows * kBuffers * ranks * layout.slot_bytes;
+    layout.total_bytes = layout.broadcast_offset + two_shot_rows * kBuffers * layout.slot_bytes;
+  }
+  return layout;
+}
+
+Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_options, int own_rank,
+                      std::optional<Table> table)
+    : context(shared_context),
+      options(world_options),
+      rank(own_rank),
+      world_size(static_cast<int>(world_options.devices.size())),
+      ranks_on_device(static_cast<int>(std::count(world_options.devices.begin(), world_options.devices.end(),
+                                                  world_options.devices[static_cast<std::size_t>(own_rank)]))),
+      layout(SymmetricLayout::of(world_options)),
+      capacity(capacity_of(world_options)),
+      device_(shared_context.device(world_options.devices[static_cast<std::size_t>(own_rank)])),
+      dispatcher_(std::move(table),
+                  facts_of(device_, shared_context.device(world_options.devices[0]), world_options, ranks_on_device)) {
+  std::vector<Device*> peers;
+  for (const int ordinal : options.devices) peers.push_back(&context.device(ordinal));
+  symmetric = device_.allocate_symmetric(layout.total_bytes, peers);
+  const auto rows = static_cast<std::size_t>(options.max_tokens_one_shot + options.max_tokens_two_shot);
+  states = device_.allocate(std::max<std::size_t>(1, rows) * sizeof(RowState));
+  params.rank = static_cast<std::uint32_t>(rank);
+  params.slot_bytes = layout.slot_bytes;
+  params.one_shot_offset = layout.one_shot_offset;
+  params.scatter_offset = layout.scatter_offset;
+  params.broadcast_offset = layout.broadcast_offset;
+  renew();
+}
+
+void Workspace::Impl::renew() {
+  auto* base = static_cast<char*>(symmetric->data());
+  const auto rows = static_cast<std::size_t>(options.max_tokens_one_shot + options.max_tokens_two_shot);
+  device_.fill_words(base + layout.one_shot_offset, allnorm_kernel::kSentinel,
+                     layout.total_bytes - layout.one_shot_offset);
+  device_.fill_words(states->data(), 0, std::max<std::size_t>(1, rows) * sizeof(RowState));
+  Control control{};
+  control.timeout_nanoseconds = to_nanoseconds(options.timeout_seconds.value_or(context.env().timeout_seconds));
+  device_.copy_to_device(base, &control, sizeof(control));
+}
+
+Workspace::Workspace(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Workspace::~Workspace() = default;
+
+int Workspace::rank() const noexcept { return impl_->rank; }
+int Workspace::world_size() const noexcept { return impl_->world_size; }
+int Workspace::device() const noexcept { return impl_->device().ordinal(); }
+
+std::int64_t Workspace::max_tokens(Strategy strategy, int hidden_dim, DataType dtype) const noexcept {
+  const std::int64_t row_bytes = static_cast<std::int64_t>(hidden_dim) * static_cast<std::int64_t>(size_of(dtype));
+  if (impl_->world_size > 1 && row_bytes > impl_->options.max_row_bytes) return 0;
+  const TokenCapacity& capacity = impl_->capacity;
+  switch (strategy) {
+    case Strategy::kOneShot: return capacity.one_shot;
+    case Strategy::kTwoShot: return capacity.two_shot;
+    default: return std::max(capacity.one_shot, capacity.two_shot);
+  }
+}
+
+std::int64_t Workspace::required_bytes(const WorldOptions& options) {
+  return static_cast<std::int64_t>(SymmetricLayout::of(options).total_bytes);
+}
+
+WorkspaceStatus Workspace::status() const {
+  Control control{};
+  impl_->device().copy_to_host(&control, impl_->symmetric->data(), sizeof(control));
+  if (control.poison == 0) {
+    WorkspaceStatus status;
+    status.message = "healthy";
+    return status;
+  }
+  if (control.poison == kAbortedByHost) {
+    WorkspaceStatus status;
+    status.healthy = false;
+    status.code = ErrorCode::kAborted;
+    status.message =
+        "abort() ended the calls of this World. Outputs since then are undefined; World::reset() starts anew.";
+    return status;
+  }
+  const std::uint32_t rank = control.poison - 1;
+  return timed_out(control.reports[rank % allnorm_kernel::kMaxRanks], rank);
+}
+
+void Workspace::abort() {
+  for (int rank = 0; rank < impl_->world_size; rank++) {
+    auto* peer = reinterpret_cast<Control*>(impl_->params.symmetric[rank]);
+    std::uint32_t poison = 0;
+    impl_->device().copy_to_host(&poison, &peer->poison, sizeof(poison));
+    // A report that is there already says more.
+    if (poison == 0) impl_->device().copy_to_device(&peer->poison, &kAbortedByHost, sizeof(kAbortedByHost));
+  }
+}
+
+void Workspace::set_timeout(double seconds) {
+  const std::uint64_t nanoseconds = to_nanoseconds(seconds);
+  auto* control = static_cast<Control*>(impl_->symmetric->data());
+  impl_->device().copy_to_device(&control->timeout_nanoseconds, &nanoseconds, sizeof(nanoseconds));
+}
+
+}  // namespace allnorm

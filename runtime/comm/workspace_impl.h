@@ -1,0 +1,72 @@
+// What a Workspace is inside: the layout of the symmetric memory, and a rank's share of the World.
+#ifndef ALLNORM_COMM_WORKSPACE_IMPL_H_
+#define ALLNORM_COMM_WORKSPACE_IMPL_H_
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "allnorm/workspace.h"
+#include "api/context_impl.h"
+#include "comm/address_cache.h"
+#include "comm/plan_cache.h"
+#include "device/device.h"
+#include "dispatch/dispatcher.h"
+#include "kernels_src/params.cuh"
+
+namespace allnorm {
+
+using KernelParams = allnorm_kernel::ParamsFor<kMaxWorldSize>;
+
+/// Offsets and sizes in a rank's symmetric memory. A row has, in each of the three buffers, a slot a rank in the
+/// one-shot region; a slot a rank in the scatter region of its owner; and one slot in the broadcast region. Nothing
+/// depends on a call's tokens, hidden_dim or dtype (design, section 4, rule 4).
+struct SymmetricLayout {
+  std::uint64_t slot_bytes = 0;
+  std::uint64_t one_shot_offset = 0;
+  std::uint64_t scatter_offset = 0;
+  std::uint64_t broadcast_offset = 0;
+  std::uint64_t total_bytes = 0;
+
+  static SymmetricLayout of(const WorldOptions& options);
+};
+
+class Workspace::Impl {
+ public:
+  /// `table`: rank 0's, for everyone.
+  Impl(Context::Impl& context, const WorldOptions& options, int rank, std::optional<Table> table);
+
+  /// Sentinels everywhere, state and control zeroed, the timeout kept. No kernel may be running.
+  void renew();
+
+  Device& device() const noexcept { return device_; }
+  const Dispatcher& dispatcher() const noexcept { return dispatcher_; }
+  /// For tests and the tuner: every call uses it, whatever the dispatcher says.
+  void force_geometry(std::optional<Geometry> geometry) noexcept { forced_geometry_ = geometry; }
+  const std::optional<Geometry>& forced_geometry() const noexcept { return forced_geometry_; }
+
+  Context::Impl& context;
+  const WorldOptions options;
+  const int rank;
+  const int world_size;
+  const int ranks_on_device;  ///< More than one: virtual ranks.
+  const SymmetricLayout layout;
+  /// Rows that a call of each strategy may have, for rows that fit a slot.
+  const TokenCapacity capacity;
+
+  std::unique_ptr<DeviceMemory> symmetric;
+  std::unique_ptr<DeviceMemory> states;  ///< One-shot rows, then two-shot rows.
+  KernelParams params{};                 ///< All that does not change from call to call, filled once.
+  PlanCache plans;
+  AddressCache known_addresses;
+
+ private:
+  Device& device_;
+  Dispatcher dispatcher_;
+  std::optional<Geometry> forced_geometry_;
+};
+
+}  // namespace allnorm
+
+#endif  // ALLNORM_COMM_WORKSPACE_IMPL_H_

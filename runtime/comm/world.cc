@@ -1,0 +1,104 @@
+// World: all ranks of a group in one process.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "comm/workspace_impl.h"
+
+namespace allnorm {
+namespace {
+
+constexpr std::int64_t kMaxTokens = std::int64_t{1} << 24;
+constexpr std::int64_t kMaxRowBytes = std::int64_t{kMaxHiddenDim} * 4;
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::kInvalidArgument, message); }
+
+void check_tokens(const char* name, std::int64_t tokens) {
+  if (tokens < 0 || tokens > kMaxTokens)
+    refuse(fmt::format("{}: {} was given; 0 to {} is allowed", name, tokens, kMaxTokens));
+}
+
+void check_options(const WorldOptions& options) {
+  const std::size_t ranks = options.devices.size();
+  if (ranks == 0 || ranks > kMaxWorldSize) {
+    refuse(fmt::format("devices: {} ranks were given; 1 to {} are allowed", ranks, kMaxWorldSize));
+  }
+  for (const int device : options.devices) {
+    const auto count = std::count(options.devices.begin(), options.devices.end(), device);
+    if (count > kMaxVirtualRanks) {
+      refuse(fmt::format("devices: GPU {} was given {} times; at most {} virtual ranks fit on a GPU", device, count,
+                         kMaxVirtualRanks));
+    }
+  }
+  check_tokens("max_tokens_one_shot", options.max_tokens_one_shot);
+  check_tokens("max_tokens_two_shot", options.max_tokens_two_shot);
+  if (ranks == 1) return;  // no buffers
+  if (options.max_row_bytes <= 0 || options.max_row_bytes > kMaxRowBytes || options.max_row_bytes % 16 != 0) {
+    refuse(
+        fmt::format("max_row_bytes: {} was given; a multiple of 16 up to {} is allowed (hidden_dim times the size of "
+                    "an element)",
+                    options.max_row_bytes, kMaxRowBytes));
+  }
+  if (options.max_tokens_one_shot == 0 && options.max_tokens_two_shot == 0) {
+    refuse("max_tokens_one_shot, max_tokens_two_shot: both are 0; one must be at least 1");
+  }
+}
+
+}  // namespace
+
+class World::Impl {
+ public:
+  Impl(Context::Impl& context, const WorldOptions& options) {
+    check_options(options);
+    const std::optional<Table> table = context.table_for(context.device(options.devices.front()).name());
+    for (int rank = 0; rank < static_cast<int>(options.devices.size()); rank++) {
+      ranks_.push_back(std::make_unique<Workspace>(std::make_unique<Workspace::Impl>(context, options, rank, table)));
+    }
+    for (const auto& rank : ranks_) {
+      for (std::size_t peer = 0; peer < ranks_.size(); peer++) {
+        rank->impl().params.symmetric[peer] = static_cast<char*>(ranks_[peer]->impl().symmetric->data());
+      }
+    }
+  }
+
+  ~Impl() {
+    try {
+      synchronize();
+    } catch (const Error&) {
+      // A broken GPU has nothing to wait for, and a destructor nobody to tell.
+    }
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void synchronize() {
+    for (const auto& rank : ranks_) rank->impl().device().synchronize();
+  }
+
+  void reset() {
+    ranks_.front()->abort();
+    synchronize();
+    for (const auto& rank : ranks_) rank->impl().renew();
+  }
+
+  std::vector<std::unique_ptr<Workspace>>& ranks() noexcept { return ranks_; }
+
+ private:
+  std::vector<std::unique_ptr<Workspace>> ranks_;
+};
+
+World::World(Context& context, const WorldOptions& options) : impl_(std::make_unique<Impl>(context.impl(), options)) {}
+World::~World() = default;
+
+int World::size() const noexcept { return static_cast<int>(impl_->ranks().size()); }
+
+Workspace& World::rank(int rank) {
+  if (rank < 0 || rank >= size()) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("rank: {} was given; 0 to {} is allowed", rank, size() - 1));
+  }
+  return *impl_->ranks()[static_cast<std::size_t>(rank)];
+}
+
+void World::reset() { impl_->reset(); }
+
+}  // namespace allnorm
