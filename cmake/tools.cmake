@@ -6,7 +6,7 @@ list(REMOVE_ITEM allnorm_tool_sources ${compile_times})
 
 if(allnorm_tool_sources)
   add_executable(allnorm_command ${allnorm_tool_sources})
-  target_link_libraries(allnorm_command PRIVATE allnorm_static)
+  target_link_libraries(allnorm_command PRIVATE allnorm_reference)
   set_target_properties(allnorm_command PROPERTIES OUTPUT_NAME allnorm)
   install(TARGETS allnorm_command)
 endif()
