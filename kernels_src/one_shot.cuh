@@ -38,7 +38,7 @@ ALLNORM_DEVICE void sum_row_one_shot(const Params& params, Place place, u64 row,
 
 ALLNORM_KERNEL(kThreadsPerCta) allnorm_one_shot(const ALLNORM_GRID_CONSTANT Params params) {
   ALLNORM_SHARED Shared shared;
-  for_each_row(params, shared, [](auto&&... arguments) { sum_row_one_shot(arguments...); });
+  for_each_row<sum_row_one_shot>(params, shared);
 }
 
 }  // namespace allnorm_kernel

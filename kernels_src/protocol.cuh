@@ -62,8 +62,19 @@ ALLNORM_DEVICE void clear(const Params& params, Place place, char* group, u32 di
   }
 }
 
-/// Sums a vector over all ranks, in rank order from +0 (section 3, rule 1). `group` is the row's kWorldSize slots here;
-/// `own` is this rank's vector, which is in its slot only where it was sent by multicast.
+/// Polls a slot until no word of the vector is the sentinel.
+ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, const WaitFor& what) {
+  Words4 v = load_relaxed_system(slot);
+  for (u32 polls = 1; waiter.alive && has_sentinel(v); polls++) {
+    v = load_relaxed_system(slot);
+    count_failed_poll(params, waiter, polls, what);
+  }
+  return v;
+}
+
+/// Sums a vector over all ranks, in rank order from +0 (section 3, rule 1). `group` is the row's
+/// kWorldSize slots here; `own` is this rank's vector, which is in its slot only where it was sent
+/// by multicast. The loads of a batch are in flight together, and only what is missing is polled.
 template <bool kOwnHasSlot>
 ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* group, u32 vector, Words4 own,
                            WaitFor what, float (&sum)[kVectorElements]) {
@@ -73,22 +84,30 @@ ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* gro
   const char* slots = group + vector * sizeof(Words4);
 #pragma unroll 1
   for (u32 base = 0; base < kWorldSize && waiter.alive; base += kBatch) {
+    const auto slot = [&](u32 j) { return reinterpret_cast<const Words4*>(slots + (base + j) * params.slot_bytes); };
     Words4 values[kBatch];
 #pragma unroll
     for (u32 j = 0; j < kBatch; j++) {
-      const u32 rank = base + j;
-      if (rank >= kWorldSize) break;
-      const bool in_slot = kOwnHasSlot || rank != params.rank;
-      values[j] =
-          in_slot ? load_relaxed_system(reinterpret_cast<const Words4*>(slots + rank * params.slot_bytes)) : own;
+      const bool in_slot = base + j < kWorldSize && (kOwnHasSlot || base + j != params.rank);
+      values[j] = in_slot ? load_relaxed_system(slot(j)) : own;
+    }
+    bool missing = true;
+    for (u32 polls = 0; missing && waiter.alive; polls++) {
+      missing = false;
+#pragma unroll
+      for (u32 j = 0; j < kBatch; j++) {
+        if (!has_sentinel(values[j])) continue;
+        values[j] = load_relaxed_system(slot(j));
+        what.rank = base + j;
+        missing = true;
+      }
+      if (missing) count_failed_poll(params, waiter, polls + 1, what);
     }
 #pragma unroll
     for (u32 j = 0; j < kBatch; j++) {
-      what.rank = base + j;
-      if (what.rank >= kWorldSize) break;
-      const Words4* slot = reinterpret_cast<const Words4*>(slots + what.rank * params.slot_bytes);
+      if (base + j >= kWorldSize) break;
       float x[kVectorElements];
-      unpack(wait_for_vector(params, waiter, slot, values[j], what), x);
+      unpack(values[j], x);
 #pragma unroll
       for (u32 k = 0; k < kVectorElements; k++) sum[k] = add_rn(sum[k], x[k]);
     }

@@ -10,9 +10,9 @@
 
 namespace allnorm_kernel {
 
-/// `sum_row(params, place, row, state, waiter, mine)` leaves this rank's share of the row's sum in mine.values.
-template <typename SumRow>
-ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared, SumRow sum_row) {
+/// `kSumRow(params, place, row, state, waiter, mine)` leaves this rank's share of the row's sum in mine.values.
+template <auto kSumRow>
+ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
   if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();  // before the first read of anything shared (rule 8)
   if constexpr (spec::kPdl == Pdl::kEarlyTrigger) grid_dependency_launch();
   if constexpr (kCtasPerRow > 1) barrier_cluster_arrive();
@@ -26,7 +26,7 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared, SumRow su
     const RowState state = kWorldSize > 1 ? load_state(params, row) : RowState{};
     if (kWorldSize > 1 && is_poisoned(params)) waiter.alive = false;
     RowValues mine;
-    sum_row(params, place, row, state, waiter, mine);
+    kSumRow(params, place, row, state, waiter, mine);
     if (!others_started) barrier_cluster_wait();  // their shared memory exists from here on
     others_started = true;
     finish_row(params, place, row, waiter.alive, parity, mine, output_scale, shared);

@@ -22,20 +22,17 @@ ALLNORM_DEVICE u64 scale_offset(u64 row, u32 block) {
 ALLNORM_DEVICE void zero_scale_padding(const Params& params) {
   u8* scales = static_cast<u8*>(params.scale_out);
   const u64 padded_rows = (params.tokens + 127) / 128 * 128;
-  constexpr u64 kColumns = kPaddedBlocks - kBlocks;
-  const u64 column_bytes = params.tokens * kColumns;
-  const u64 all = column_bytes + (padded_rows - params.tokens) * kPaddedBlocks;
   const u64 threads = static_cast<u64>(ctas_in_grid()) * kThreadsPerCta;
-  for (u64 i = static_cast<u64>(cta_in_grid()) * kThreadsPerCta + thread_in_cta(); i < all; i += threads) {
-    u64 row = params.tokens + (i - column_bytes) / kPaddedBlocks;
-    u32 block = static_cast<u32>((i - column_bytes) % kPaddedBlocks);
-    if constexpr (kColumns > 0) {
-      if (i < column_bytes) {
-        row = i / kColumns;
-        block = kBlocks + static_cast<u32>(i % kColumns);
-      }
+  const u64 first = static_cast<u64>(cta_in_grid()) * kThreadsPerCta + thread_in_cta();
+  for (u64 row = first; row < params.tokens; row += threads) {
+    for (u32 block = kBlocks; block < kPaddedBlocks; block++) {
+      store_output(scales + scale_offset(row, block), u8{0});
     }
-    store_output(scales + scale_offset(row, block), u8{0});
+  }
+  const u64 in_rows = (padded_rows - params.tokens) * kPaddedBlocks;
+  for (u64 i = first; i < in_rows; i += threads) {
+    const u64 row = params.tokens + i / kPaddedBlocks;
+    store_output(scales + scale_offset(row, static_cast<u32>(i % kPaddedBlocks)), u8{0});
   }
 }
 

@@ -54,15 +54,14 @@ ALLNORM_DEVICE void sum_row_two_shot(const Params& params, Place place, u64 row,
     // The owner, too, must see its multicast arrive before it can count the row as finished (rule 5).
     if ((!is_owner || spec::kMulticast) && waiter.alive) {
       const Words4* slot = reinterpret_cast<const Words4*>(own_memory + broadcast) + place.vector(i);
-      mine.values[i] = wait_for_vector(params, waiter, slot, load_relaxed_system(slot),
-                                       {owner, Phase::kBroadcast, row, state.epoch});
+      mine.values[i] = wait_for_vector(params, waiter, slot, {owner, Phase::kBroadcast, row, state.epoch});
     }
   }
 }
 
 ALLNORM_KERNEL(kThreadsPerCta) allnorm_two_shot(const ALLNORM_GRID_CONSTANT Params params) {
   ALLNORM_SHARED Shared shared;
-  for_each_row(params, shared, [](auto&&... arguments) { sum_row_two_shot(arguments...); });
+  for_each_row<sum_row_two_shot>(params, shared);
 }
 
 }  // namespace allnorm_kernel

@@ -66,18 +66,11 @@ ALLNORM_DEVICE bool has_sentinel(Words4 v) {
   return v.x == kSentinel || v.y == kSentinel || v.z == kSentinel || v.w == kSentinel;
 }
 
-/// Polls until no word of the vector is the sentinel; `first` is what an earlier load of it gave.
-ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, Words4 first,
-                                      WaitFor what) {
-  Words4 v = first;
-  for (u32 polls = 1; waiter.alive && has_sentinel(v); polls++) {
-    if (polls % kPollsPerCheck == 0) {
-      waiter.deadline = check_wait(params, waiter.deadline, what);
-      waiter.alive = waiter.deadline != kGaveUp;
-    }
-    v = load_relaxed_system(slot);
-  }
-  return v;
+/// After a failed poll, the `polls`-th of this wait: now and then, decides whether to go on.
+ALLNORM_DEVICE void count_failed_poll(const Params& params, Waiter& waiter, u32 polls, const WaitFor& what) {
+  if (polls % kPollsPerCheck != 0) return;
+  waiter.deadline = check_wait(params, waiter.deadline, what);
+  waiter.alive = waiter.deadline != kGaveUp;
 }
 
 }  // namespace allnorm_kernel
