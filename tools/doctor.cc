@@ -4,12 +4,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "allnorm/error.h"
 #include "allnorm/version.h"
+#include "dispatch/geometry.h"
 #include "jit/kernel_sources.h"
 #include "jit/nvrtc.h"
 #include "jit/specialize.h"
@@ -19,32 +20,51 @@
 namespace allnorm::tools {
 namespace {
 
-/// The kernels that this build, or ALLNORM_KERNEL_DIR, has. Empty if they cannot be read.
-std::string examine_kernels(const Env& env, Findings& findings) {
+/// The kernels that this build, or ALLNORM_KERNEL_DIR, has. Null if they cannot be read.
+std::unique_ptr<KernelSources> examine_kernels(const Env& env, Findings& findings) {
   try {
-    const KernelSources sources(env.kernel_dir);
+    auto sources = std::make_unique<KernelSources>(env.kernel_dir);
     findings.add(Status::kInfo, "allnorm",
-                 fmt::format("{}, kernels {} ({})", ALLNORM_VERSION_STRING, sources.digest().substr(0, 16),
+                 fmt::format("{}, kernels {} ({})", ALLNORM_VERSION_STRING, sources->digest().substr(0, 16),
                              env.kernel_dir.empty() ? "built in" : "from " + env.kernel_dir));
-    return sources.digest();
+    return sources;
   } catch (const Error& error) {
     findings.add(Status::kFail, "kernels", error.what(), "unset ALLNORM_KERNEL_DIR, or name a folder with the sources");
-    return {};
+    return nullptr;
   }
 }
 
-std::string first_failure(const Findings& findings) {
+/// A kernel such as calls use, to see whether the compiler takes it.
+Spec typical_spec(Target target) {
+  Spec spec;
+  spec.target = target;
+  spec.quant = Quant::kFp8;
+  spec.world_size = 2;
+  spec.hidden_dim = 7168;
+  spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 1, 132);
+  return spec;
+}
+
+/// Of a compiler's log, the line that counts.
+std::string first_error(const std::string& log) {
+  const std::size_t at = log.find("error: ");
+  const std::size_t begin = at == std::string::npos ? 0 : at;
+  return log.substr(begin, log.find('\n', begin) - begin);
+}
+
+std::string failed_topics(const Findings& findings) {
+  std::vector<std::string> topics;
   for (const Finding& f : findings.list()) {
-    if (f.status == Status::kFail) return fmt::format("{}: {}", f.topic, f.found);
+    if (f.status == Status::kFail && std::find(topics.begin(), topics.end(), f.topic) == topics.end()) {
+      topics.push_back(f.topic);
+    }
   }
-  return {};
+  return fmt::format("{}", fmt::join(topics, ", "));
 }
 
 std::string outcome_of(const Findings& findings, const std::vector<Gpu>& gpus) {
-  const int failures = findings.count(Status::kFail);
-  if (failures > 0) {
-    return fmt::format("A fused call cannot run here: {} thing{} failed, the first is `{}`.", failures,
-                       failures == 1 ? "" : "s", first_failure(findings));
+  if (findings.count(Status::kFail) > 0) {
+    return fmt::format("A fused call cannot run here: see the lines that fail ({}).", failed_topics(findings));
   }
   const int warnings = findings.count(Status::kWarn);
   return fmt::format("A fused call can run here, on {}{}.",
@@ -55,7 +75,7 @@ std::string outcome_of(const Findings& findings, const std::vector<Gpu>& gpus) {
 int run(bool as_json) {
   Findings findings;
   const Env env = examine_environment(findings);
-  const std::string digest = examine_kernels(env, findings);
+  const auto sources = examine_kernels(env, findings);
   std::vector<Gpu> gpus;
   const auto driver = examine_driver(env, findings);
   if (driver != nullptr) {
@@ -63,9 +83,9 @@ int run(bool as_json) {
     examine_links(*driver, gpus, findings);
     examine_memory_features(*driver, gpus, env, findings);
   }
-  examine_nvrtc(env, gpus, findings);
+  examine_nvrtc(env, gpus, sources.get(), findings);
   examine_cache(env, findings);
-  examine_table(env, gpus, digest, findings);
+  examine_table(env, gpus, sources ? sources->digest() : "", findings);
 
   std::erase_if(gpus, [](const Gpu& gpu) { return !gpu.target; });
   const bool can_run = findings.count(Status::kFail) == 0;
@@ -85,7 +105,7 @@ int run(bool as_json) {
 
 }  // namespace
 
-void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, Findings& findings) {
+void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, const KernelSources* sources, Findings& findings) {
   std::shared_ptr<const Nvrtc> nvrtc;
   try {
     nvrtc = Nvrtc::load(env.nvrtc_path);
@@ -94,18 +114,19 @@ void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, Findings& findi
     findings.add_error(Status::kFail, "NVRTC", error.what());
     return;
   }
+  if (sources == nullptr) return;
   std::vector<std::string> works;
   for (const Target target : kTargets) {
+    const Spec spec = typical_spec(target);
     try {
-      nvrtc->compile("extern \"C\" __global__ void probe() {}\n", "probe.cu", {}, compile_options(target));
+      nvrtc->compile(specialized_source(spec), "doctor.cu", sources->files(), compile_options(target));
       works.emplace_back(to_string(target));
-    } catch (const Error&) {
-      bool needed = false;
-      for (const Gpu& gpu : gpus) needed = needed || gpu.target == target;
+    } catch (const Error& error) {
+      const bool needed = std::any_of(gpus.begin(), gpus.end(), [&](const Gpu& gpu) { return gpu.target == target; });
       findings.add(needed ? Status::kFail : Status::kWarn, "NVRTC",
-                   fmt::format("cannot compile for {}", to_string(target)),
-                   fmt::format("{}install a newer CUDA toolkit (13.0 has them all)",
-                               needed ? "" : "no GPU here needs it; if you compile for others, "));
+                   fmt::format("cannot compile for {}: {}", to_string(target), first_error(error.what())),
+                   needed ? "install a newer CUDA toolkit (13.0 has all targets)"
+                          : "no GPU here needs it; a newer CUDA toolkit (13.0) has all targets");
     }
   }
   if (!works.empty()) findings.add(Status::kOk, "NVRTC", fmt::format("compiles for {}", fmt::join(works, ", ")));

@@ -11,6 +11,7 @@
 #include "dispatch/spec.h"
 #include "env/env.h"
 #include "findings.h"
+#include "jit/kernel_sources.h"
 
 namespace allnorm::tools {
 
@@ -34,7 +35,7 @@ void examine_memory_features(const cuda::Driver& driver, const std::vector<Gpu>&
                              Findings& findings);
 
 /// A target that a GPU here needs and that cannot be compiled for is a failure, another a warning.
-void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, Findings& findings);
+void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, const KernelSources* sources, Findings& findings);
 
 }  // namespace allnorm::tools
 
