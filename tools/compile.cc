@@ -37,8 +37,10 @@ void write_file(const std::string& path, const std::vector<std::byte>& bytes) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   file.close();
-  if (!file)
-    refuse("--out", "\"" + path + "\", which cannot be written", "a file in a folder that exists and is yours");
+  if (!file) {
+    throw UsageError(fmt::format(
+        "--out: \"{}\" cannot be written; name a file in a folder that exists and that you may write to", path));
+  }
 }
 
 nlohmann::ordered_json to_json(const Spec& spec, const CompiledKernel& kernel, const CubinInfo& info,
@@ -106,14 +108,14 @@ int run(const Options& options) {
 
 Run add_compile(CLI::App& app) {
   const auto options = std::make_shared<Options>(app);
-  add_examples(app,
-               "A kernel depends on nothing but these options: the cubin is the one that a call would load.\n\n"
-               "Exit codes: 0 compiled; 2 wrong options; 3 NVRTC is missing or rejected the kernel.\n\n"
-               "Examples:\n"
-               "  allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin\n"
-               "  allnorm compile --world 8 --strategy two_shot --quant fp8 --no-output\n"
-               "  allnorm compile --operation all_reduce --dtype f16 --json\n"
-               "  allnorm compile --quant fp8 --geometry 2x7x1 --source");
+  add_notes(app,
+            "A kernel depends on nothing but these options: the cubin is the one that a call would load.\n\n"
+            "Exit codes: 0 compiled; 2 wrong options; 3 NVRTC is missing or rejected the kernel.\n\n"
+            "Examples:\n"
+            "  allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin\n"
+            "  allnorm compile --world 8 --strategy two_shot --quant fp8 --no-output\n"
+            "  allnorm compile --operation all_reduce --dtype f16 --json\n"
+            "  allnorm compile --quant fp8 --geometry 2x7x1 --source");
   return [options] { return run(*options); };
 }
 

@@ -60,15 +60,15 @@ Run add_demo(CLI::App& app) {
   add_integer(app, "--seed", options->seed, 0, std::numeric_limits<std::int64_t>::max(),
               "Of the random inputs, default 1");
   app.add_flag("--json", options->json, "Print JSON");
-  add_examples(app,
-               "Runs the fused call with each quantization and strategy, and compares every byte of every rank's\n"
-               "outputs with a reference on the CPU. Without a GPU it compiles the kernels and runs nothing.\n\n"
-               "Exit codes: 0 all verified, or compiled where there is no GPU; 1 outputs differ; 2 wrong options;\n"
-               "3 something is missing or broken: `allnorm doctor` says what.\n\n"
-               "Examples:\n"
-               "  allnorm demo\n"
-               "  allnorm demo --tokens 1 --hidden 4096 --dtype f16\n"
-               "  allnorm demo --ranks 8 --json");
+  add_notes(app,
+            "Runs the fused call with each quantization and strategy, and compares every byte of every rank's\n"
+            "outputs with a reference on the CPU. Without a GPU it compiles the kernels and runs nothing.\n\n"
+            "Exit codes: 0 all verified, or compiled where there is no GPU; 1 outputs differ; 2 wrong options;\n"
+            "3 something is missing or broken: `allnorm doctor` says what.\n\n"
+            "Examples:\n"
+            "  allnorm demo\n"
+            "  allnorm demo --tokens 1 --hidden 4096 --dtype f16\n"
+            "  allnorm demo --ranks 8 --json");
   return [options] { return run(*options); };
 }
 

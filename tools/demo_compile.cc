@@ -87,8 +87,7 @@ int compile_only(const DemoOptions& options, const std::string& reason) {
   KernelCompiler compiler(Env::from_process(), "");
   const std::vector<Compiled> results = compile_all(compiler, specs_of(options));
   const std::string outcome = fmt::format(
-      "{} kernels compiled, {} for each of {} architectures; none was run: that needs an NVIDIA GPU of one of "
-      "them, and its driver (see `allnorm doctor`)",
+      "{} kernels compiled, {} for each of {} architectures; none was run: that needs a GPU, see `allnorm doctor`",
       results.size(), results.size() / kTargets.size(), kTargets.size());
   if (!options.json) {
     fmt::print("{}\n{}\n", to_text(results), outcome);

@@ -135,14 +135,14 @@ void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, const KernelSou
 Run add_doctor(CLI::App& app) {
   const auto json = std::make_shared<bool>(false);
   app.add_flag("--json", *json, "Print JSON");
-  add_examples(app,
-               "Lines of three columns: ok, info, warn or fail; what was found; what to do about it.\n"
-               "Looks only: it changes nothing, and creates no multicast object.\n\n"
-               "Exit codes: 0 a fused call can run here; 1 it cannot, the last line says why.\n\n"
-               "Examples:\n"
-               "  allnorm doctor\n"
-               "  ALLNORM_NVRTC=/opt/cuda/lib64/libnvrtc.so.13 allnorm doctor\n"
-               "  allnorm doctor --json | jq '.findings[] | select(.status == \"fail\")'");
+  add_notes(app,
+            "Lines of three columns: ok, info, warn or fail; what was found; what to do about it.\n"
+            "Looks only: it changes nothing, and creates no multicast object.\n\n"
+            "Exit codes: 0 a fused call can run here; 1 it cannot, the last line says why.\n\n"
+            "Examples:\n"
+            "  allnorm doctor\n"
+            "  ALLNORM_NVRTC=/opt/cuda/lib64/libnvrtc.so.13 allnorm doctor\n"
+            "  allnorm doctor --json | jq '.findings[] | select(.status == \"fail\")'");
   return [json] { return run(*json); };
 }
 

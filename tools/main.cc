@@ -14,8 +14,7 @@
 namespace allnorm::tools {
 namespace {
 
-constexpr const char* kFooter = R"(
-Exit codes:
+constexpr const char* kFooter = R"(Exit codes:
   0  done; for doctor: a fused call can run here
   1  it ran, and the answer is no: outputs differ, or a fused call cannot run here
   2  the command line is wrong; nothing was done
@@ -80,13 +79,16 @@ int parse_and_run(CLI::App& app, const std::vector<Subcommand>& subcommands, int
     fmt::print("{}", app.help());
     return kExitOk;
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", chosen().help("", CLI::AppFormatMode::Normal));
+    fmt::print("{}", chosen().help(&chosen() == &app ? "" : app.get_name()));
     return kExitOk;
   } catch (const CLI::CallForVersion&) {
     fmt::print("allnorm {}\n", ALLNORM_VERSION_STRING);
     return kExitOk;
   } catch (const CLI::ExtrasError&) {
     return wrong(describe_extra(app, chosen(), &chosen() == &app));
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string message = error.what();  // "--quant: 1 required NAME missing"
+    return wrong(fmt::format("{}: a value is missing", message.substr(0, message.find(':'))));
   } catch (const CLI::ParseError& error) {
     return wrong(error.what());
   } catch (const UsageError& error) {

@@ -20,6 +20,6 @@ std::int64_t parse_integer(const std::string& flag, const std::string& text, std
   return value;
 }
 
-void add_examples(CLI::App& app, const std::string& text) { app.footer("\n" + text); }
+void add_notes(CLI::App& app, const std::string& text) { app.footer(text); }
 
 }  // namespace allnorm::tools

@@ -46,8 +46,8 @@ CLI::Option* add_name(CLI::App& app, const std::string& flag, Value& value, cons
   return app.add_option_function<std::string>(flag, set, help + ": " + list_names(allowed))->type_name("NAME");
 }
 
-/// The blank line and the indentation that examples have in every help text.
-void add_examples(CLI::App& app, const std::string& text);
+/// What the help text says below the options: more about the command, exit codes, examples.
+void add_notes(CLI::App& app, const std::string& text);
 
 }  // namespace allnorm::tools
 

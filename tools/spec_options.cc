@@ -16,10 +16,12 @@ struct FieldFlag {
   const char* field;
   const char* flag;
 };
-constexpr FieldFlag kFlags[] = {{"target", "--target"}, {"strategy", "--strategy"},       {"transport", "--transport"},
-                                {"pdl", "--pdl"},       {"world_size", "--world"},        {"quant", "--quant"},
-                                {"layout", "--layout"}, {"operation", "--operation"},     {"has_output", "--no-output"},
-                                {"dtype", "--dtype"},   {"gamma_dtype", "--gamma-dtype"}, {"hidden_dim", "--hidden"}};
+constexpr FieldFlag kFlags[] = {{"target", "--target"},       {"strategy", "--strategy"},
+                                {"transport", "--transport"}, {"pdl", "--pdl"},
+                                {"world_size", "--world"},    {"quant", "--quant"},
+                                {"layout", "--layout"},       {"operation", "--operation"},
+                                {"dtype", "--dtype"},         {"gamma_dtype", "--gamma-dtype"},
+                                {"hidden_dim", "--hidden"}};
 
 /// Messages about a Spec begin with the field; here it has the name of its flag.
 std::string name_flag(const std::string& message) {
@@ -88,11 +90,13 @@ Spec SpecOptions::spec() const {
   const bool fused = spec.operation == Operation::kFused;
   spec.gamma_dtype = gamma_dtype_.value_or(spec.dtype);
   spec.layout = layout_.value_or(spec.quant == Quant::kNvfp4 ? ScaleLayout::kSwizzled128x4 : ScaleLayout::kLinear);
+  if (!fused && no_output_) refuse("--no-output", "with --operation all_reduce", "with --operation fused");
   spec.has_output = !no_output_;
   spec.has_residual_out = fused && !no_residual_out_;
   if (spec.zero_scale_padding && spec.layout != ScaleLayout::kSwizzled128x4) {
-    refuse("--zero-scale-padding", fmt::format("quant {} and layout {}", to_string(spec.quant), to_string(spec.layout)),
-           "--quant nvfp4 with --layout swizzled_128x4");
+    refuse("--zero-scale-padding",
+           fmt::format("with quant {} and layout {}", to_string(spec.quant), to_string(spec.layout)),
+           "with --quant nvfp4 and --layout swizzled_128x4");
   }
   spec.geometry = geometry_.empty() ? default_geometry(spec.hidden_dim, spec.dtype, kTokens, kMultiprocessors)
                                     : parse_geometry(geometry_);
