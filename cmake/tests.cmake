@@ -1,7 +1,7 @@
-# All that ctest runs.
+# All that ctest runs, and the programs beside.
 include(unit_tests)
+include(programs)
 include(compile_tests)
 include(gpu_tests)
-include(benchmarks)
 include(binary_tests)
 include(consumer_tests)

@@ -1,11 +1,5 @@
-# The programs made of the reference, and the unit tests.
+# The unit tests. The reference: see reference.cmake.
 file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*.cc)
-
-foreach(path IN LISTS reference_programs)
-  cmake_path(GET path STEM name)
-  add_executable(allnorm_${name} ${path})
-  target_link_libraries(allnorm_${name} PRIVATE allnorm_reference)
-endforeach()
 
 add_executable(allnorm_unit_tests ${allnorm_unit_sources})
 target_include_directories(allnorm_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)

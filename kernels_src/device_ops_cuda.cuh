@@ -3,7 +3,7 @@
 #define ALLNORM_KERNELS_DEVICE_OPS_CUDA_CUH_
 
 #define ALLNORM_DEVICE __device__ __forceinline__
-#define ALLNORM_DEVICE_SLOW __device__ __noinline__
+#define ALLNORM_DEVICE_SLOW __device__ __forceinline__
 #define ALLNORM_SHARED __shared__
 #define ALLNORM_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
 #define ALLNORM_GRID_CONSTANT __grid_constant__
@@ -47,14 +47,23 @@ ALLNORM_DEVICE void store_output(T* to, T value) {
 ALLNORM_DEVICE void store_weak(Words4* to, Words4 v) {
   asm volatile("st.global.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(to), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 }
+ALLNORM_DEVICE void store_weak(Words2* to, Words2 v) {
+  asm volatile("st.global.v2.u32 [%0], {%1,%2};" ::"l"(to), "r"(v.x), "r"(v.y) : "memory");
+}
 /// Not from a cache that another SM's store of an earlier kernel could have left stale.
-ALLNORM_DEVICE Words4 load_relaxed_gpu(const Words4* from) {
-  Words4 v;
-  asm volatile("ld.relaxed.gpu.global.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(from)
-               : "memory");
+ALLNORM_DEVICE Words2 load_relaxed_gpu(const Words2* from) {
+  Words2 v;
+  asm volatile("ld.relaxed.gpu.global.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(from) : "memory");
   return v;
+}
+ALLNORM_DEVICE u64 load_relaxed_gpu(const u64* from) {
+  u64 v;
+  asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(v) : "l"(from) : "memory");
+  return v;
+}
+/// Adds without waiting for what was there.
+ALLNORM_DEVICE void add_relaxed_gpu(u64* to, u64 value) {
+  asm volatile("red.relaxed.gpu.global.add.u64 [%0], %1;" ::"l"(to), "l"(value) : "memory");
 }
 
 // --- memory of all GPUs ----------------------------------------------------------------------------------------------

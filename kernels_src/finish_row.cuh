@@ -3,22 +3,62 @@
 #define ALLNORM_KERNELS_FINISH_ROW_CUH_
 
 #include "norm.cuh"
+#include "protocol.cuh"
 #include "quant.cuh"
 
 namespace allnorm_kernel {
 
-/// Few vectors a thread: loads are issued before the first wait. Many: where they are used, to save registers.
+/// Few vectors a thread: loads are issued before the first wait. Many: where they are used, to save
+/// registers.
 constexpr bool kLoadEarly = kChunksPerWarp <= 2;
+constexpr u32 kEarlyVectors = kLoadEarly ? kChunksPerWarp : 1;
+
+/// What a thread needs for every row.
+struct RowConstants {
+  GammaVector gamma[kEarlyVectors];
+  float output_scale;   ///< The caller's.
+  float inverse_scale;  ///< RN(1 / output_scale), static FP8 alone.
+};
+
+ALLNORM_DEVICE RowConstants load_constants(const Params& params, Place place) {
+  RowConstants constants;
+  if constexpr (spec::kFused) {
+    constants.output_scale = load_output_scale(params);
+    if constexpr (kLoadEarly) {
+#pragma unroll
+      for (u32 i = 0; i < kChunksPerWarp; i++) {
+        if (place.has(i)) constants.gamma[i] = load_gamma(params, place.vector(i));
+      }
+    }
+    if constexpr (spec::kQuant == Quant::kFp8) {
+      constants.inverse_scale = divide_rn(1.0f, constants.output_scale);
+    }
+  }
+  return constants;
+}
 
 ALLNORM_DEVICE Words4 load_residual(const Params& params, u64 row, u32 vector) {
   return load_input(static_cast<const Words4*>(params.residual_in) + row * kVectors + vector);
 }
 
-/// A thread's share of a row. `values` is the sum, then residual_out, then the normalised row.
+/// A thread's share of a row. `values` is the input (sanitised), then the sum, then residual_out, then the normalised
+/// row.
 struct RowValues {
   Words4 values[kChunksPerWarp];
-  Words4 residual[kLoadEarly ? kChunksPerWarp : 1];
+  Words4 residual[kEarlyVectors];
 };
+
+/// Before the first wait, so that the loads are under way meanwhile.
+ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, RowValues& mine) {
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    if (!place.has(i)) continue;
+    mine.values[i] = sanitize(load_input_vector(params, row, place.vector(i)));
+    if constexpr (spec::kFused && kLoadEarly) {
+      mine.residual[i] = load_residual(params, row, place.vector(i));
+    }
+  }
+}
 
 /// h = sum + residual, and its sum of squares, chunk by chunk.
 ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, bool alive, u32 parity, RowValues& mine,
@@ -29,9 +69,7 @@ ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, boo
     if (place.has(i) && alive) {
       float h[kVectorElements], residual[kVectorElements];
       unpack(mine.values[i], h);
-      unpack(kLoadEarly ? mine.residual[i % (kLoadEarly ? kChunksPerWarp : 1)]
-                        : load_residual(params, row, place.vector(i)),
-             residual);
+      unpack(kLoadEarly ? mine.residual[i % kEarlyVectors] : load_residual(params, row, place.vector(i)), residual);
 #pragma unroll
       for (u32 j = 0; j < kVectorElements; j++) h[j] = add_rn(h[j], residual[j]);
       mine.values[i] = pack(h);
@@ -48,11 +86,11 @@ ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, boo
 }
 
 /// n = (h * r) * (gamma + weight_bias), rounded to the dtype; stored as `output` where that exists.
-ALLNORM_DEVICE void normalize(const Params& params, Place place, u64 row, float r, RowValues& mine, u32 i,
-                              float (&n)[kVectorElements]) {
+ALLNORM_DEVICE void normalize(const Params& params, Place place, u64 row, float r, RowValues& mine,
+                              const RowConstants& constants, u32 i, float (&n)[kVectorElements]) {
   float gamma[kVectorElements];
   unpack(mine.values[i], n);
-  load_gamma(params, place.vector(i), gamma);
+  unpack(kLoadEarly ? constants.gamma[i % kEarlyVectors] : load_gamma(params, place.vector(i)), gamma);
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j++) {
     n[j] = multiply_rn(multiply_rn(n[j], r), add_rn(gamma[j], params.weight_bias));
@@ -65,13 +103,13 @@ ALLNORM_DEVICE void normalize(const Params& params, Place place, u64 row, float 
 }
 
 ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u64 row, bool alive, u32 parity,
-                                       RowValues& mine, float r, ChunkValues& maxima) {
+                                       RowValues& mine, const RowConstants& constants, float r, ChunkValues& maxima) {
 #pragma unroll
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     float largest = 0.0f;
     if (place.has(i) && alive) {
       float n[kVectorElements];
-      normalize(params, place, row, r, mine, i, n);
+      normalize(params, place, row, r, mine, constants, i, n);
       largest = magnitude_maximum(n);
     }
     if (place.chunk(i) < kChunks) {
@@ -98,9 +136,9 @@ struct Shared {
   ChunkValues maxima;  // dynamic FP8 alone
 };
 
-/// `output_scale` is the caller's; a thread that gave up passes the barriers and writes nothing.
+/// A thread that gave up passes the barriers and writes nothing.
 ALLNORM_DEVICE void finish_row(const Params& params, Place place, u64 row, bool alive, u32 parity, RowValues& mine,
-                               float output_scale, Shared& shared) {
+                               const RowConstants& constants, Shared& shared) {
   if constexpr (!spec::kFused) {
     barrier_row();
 #pragma unroll
@@ -114,18 +152,17 @@ ALLNORM_DEVICE void finish_row(const Params& params, Place place, u64 row, bool 
     barrier_row();
     const float r = reciprocal_rms(fold_row_sum(shared.squares, parity, place.lane()), params.epsilon);
     if constexpr (spec::kQuant == Quant::kDynamicFp8) {
-      finish_dynamic_fp8(params, place, row, alive, parity, mine, r, shared.maxima);
+      finish_dynamic_fp8(params, place, row, alive, parity, mine, constants, r, shared.maxima);
     } else {
-      const float inverse_scale = spec::kQuant == Quant::kFp8 ? divide_rn(1.0f, output_scale) : 0.0f;
 #pragma unroll
       for (u32 i = 0; i < kChunksPerWarp; i++) {
         const bool has = place.has(i) && alive;
         float n[kVectorElements] = {};
-        if (has) normalize(params, place, row, r, mine, i, n);
+        if (has) normalize(params, place, row, r, mine, constants, i, n);
         if constexpr (spec::kQuant == Quant::kFp8) {
-          if (has) store_fp8(params, row * kVectors + place.vector(i), n, inverse_scale);
+          if (has) store_fp8(params, row * kVectors + place.vector(i), n, constants.inverse_scale);
         } else if constexpr (spec::kQuant == Quant::kNvfp4) {
-          store_nvfp4(params, has, row, place.vector(i), n, output_scale);
+          store_nvfp4(params, has, row, place.vector(i), n, constants.output_scale);
         }
       }
     }

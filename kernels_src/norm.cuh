@@ -74,19 +74,31 @@ ALLNORM_DEVICE float reciprocal_rms(float row_sum, float epsilon) {
   return rsqrt_rn(add_rn(divide_rn(row_sum, static_cast<float>(spec::kHiddenDim)), epsilon));
 }
 
-ALLNORM_DEVICE void load_gamma(const Params& params, u32 vector, float (&gamma)[kVectorElements]) {
+/// A vector's worth of gamma, as it lies in memory.
+struct GammaVector {
+  static constexpr u32 kWords4 = spec::kGammaDtype == spec::kDtype ? 1 : kVectorElements / 4;
+  static_assert(spec::kGammaDtype == spec::kDtype || spec::kGammaDtype == Dtype::kF32);
+  Words4 parts[kWords4];
+};
+
+ALLNORM_DEVICE GammaVector load_gamma(const Params& params, u32 vector) {
+  const Words4* at = static_cast<const Words4*>(params.gamma) + vector * GammaVector::kWords4;
+  GammaVector gamma;
+#pragma unroll
+  for (u32 i = 0; i < GammaVector::kWords4; i++) gamma.parts[i] = load_input(at + i);
+  return gamma;
+}
+
+ALLNORM_DEVICE void unpack(const GammaVector& gamma, float (&to)[kVectorElements]) {
   if constexpr (spec::kGammaDtype == spec::kDtype) {
-    unpack(load_input(static_cast<const Words4*>(params.gamma) + vector), gamma);
+    unpack(gamma.parts[0], to);
   } else {
-    static_assert(spec::kGammaDtype == Dtype::kF32 || spec::kGammaDtype == spec::kDtype);
-    const Words4* at = static_cast<const Words4*>(params.gamma) + vector * (kVectorElements / 4);
 #pragma unroll
     for (u32 i = 0; i < kVectorElements / 4; i++) {
-      const Words4 v = load_input(at + i);
-      gamma[4 * i] = bits_float(v.x);
-      gamma[4 * i + 1] = bits_float(v.y);
-      gamma[4 * i + 2] = bits_float(v.z);
-      gamma[4 * i + 3] = bits_float(v.w);
+      to[4 * i] = bits_float(gamma.parts[i].x);
+      to[4 * i + 1] = bits_float(gamma.parts[i].y);
+      to[4 * i + 2] = bits_float(gamma.parts[i].z);
+      to[4 * i + 3] = bits_float(gamma.parts[i].w);
     }
   }
 }

@@ -16,10 +16,13 @@ constexpr u32 kSentinel = 0x80000000u;
 
 /// Rotation state of a (strategy, row), in private memory: it outlives calls, so that graphs replay.
 struct alignas(16) RowState {
-  u32 buffer;         ///< The receive buffer that the row's next call uses, 0 to 2.
+  u32 buffer;         ///< The receive buffer that the row's next call uses, or kPoisonedRow.
   u32 dirty_vectors;  ///< Vectors that the row's last call wrote into the buffer before that one.
-  u64 epoch;          ///< Calls that this row has seen.
+  u64 epoch;          ///< Calls that this row has finished.
 };
+
+/// A wait for this row was given up: its calls leave at once.
+constexpr u32 kPoisonedRow = kBuffers;
 
 enum class Phase : u32 { kOneShot = 0, kScatter = 1, kBroadcast = 2 };
 

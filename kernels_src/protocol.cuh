@@ -17,21 +17,41 @@ ALLNORM_DEVICE u64 slot_group(const Params& params, u64 row, u32 buffer, u32 slo
 ALLNORM_DEVICE u32 previous_buffer(u32 buffer) { return buffer == 0 ? kBuffers - 1 : buffer - 1; }
 ALLNORM_DEVICE u32 next_buffer(u32 buffer) { return buffer == kBuffers - 1 ? 0 : buffer + 1; }
 
-ALLNORM_DEVICE RowState load_state(const Params& params, u64 row) {
-  const Words4 v = load_relaxed_gpu(reinterpret_cast<const Words4*>(&params.states[row]));
-  return {v.x, v.y, v.z | static_cast<u64>(v.w) << 32};
+/// What a call needs to know of the row's state.
+struct Rotation {
+  u32 buffer;
+  u32 dirty_vectors;
+};
+
+ALLNORM_DEVICE Rotation load_rotation(const Params& params, u64 row) {
+  const Words2 v = load_relaxed_gpu(reinterpret_cast<const Words2*>(&params.states[row]));
+  return {v.x, v.y};
 }
 
 /// By one thread of the row, after a barrier that all its threads passed with the old state read.
-ALLNORM_DEVICE void advance_state(const Params& params, u64 row, RowState state) {
-  const u64 epoch = state.epoch + 1;
-  store_weak(reinterpret_cast<Words4*>(&params.states[row]),
-             {next_buffer(state.buffer), kVectors, static_cast<u32>(epoch), static_cast<u32>(epoch >> 32)});
+ALLNORM_DEVICE void advance_state(const Params& params, u64 row, u32 buffer, bool alive) {
+  RowState* state = &params.states[row];
+  store_weak(reinterpret_cast<Words2*>(state), {alive ? next_buffer(buffer) : kPoisonedRow, kVectors});
+  add_relaxed_gpu(&state->epoch, 1);
 }
 
 ALLNORM_DEVICE u32 sanitize(u32 word) { return word == kSentinel ? 0 : word; }
 /// -0 may become +0, which no sum can tell apart, since sums start from +0.
 ALLNORM_DEVICE Words4 sanitize(Words4 v) { return {sanitize(v.x), sanitize(v.y), sanitize(v.z), sanitize(v.w)}; }
+
+/// Calls `send(vector, value)` for each of this thread's vectors of the input row, sanitised.
+template <typename Send>
+ALLNORM_DEVICE void for_each_input_vector(const Params& params, Place place, u64 row, Send send) {
+  Words4 values[kChunksPerWarp];
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    if (place.has(i)) values[i] = sanitize(load_input_vector(params, row, place.vector(i)));
+  }
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    if (place.has(i)) send(place.vector(i), values[i]);
+  }
+}
 
 /// Stores a vector to the same place of every other rank; through multicast also to this one.
 ALLNORM_DEVICE void publish(const Params& params, u64 offset, Words4 v) {
@@ -65,7 +85,7 @@ ALLNORM_DEVICE void clear(const Params& params, Place place, char* group, u32 di
 /// Polls a slot until no word of the vector is the sentinel.
 ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, const WaitFor& what) {
   Words4 v = load_relaxed_system(slot);
-  for (u32 polls = 1; waiter.alive && has_sentinel(v); polls++) {
+  for (u32 polls = 1; waiter.alive() && has_sentinel(v); polls++) {
     v = load_relaxed_system(slot);
     count_failed_poll(params, waiter, polls, what);
   }
@@ -83,7 +103,7 @@ ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* gro
   for (u32 j = 0; j < kVectorElements; j++) sum[j] = 0.0f;
   const char* slots = group + vector * sizeof(Words4);
 #pragma unroll 1
-  for (u32 base = 0; base < kWorldSize && waiter.alive; base += kBatch) {
+  for (u32 base = 0; base < kWorldSize && waiter.alive(); base += kBatch) {
     const auto slot = [&](u32 j) { return reinterpret_cast<const Words4*>(slots + (base + j) * params.slot_bytes); };
     Words4 values[kBatch];
 #pragma unroll
@@ -92,7 +112,7 @@ ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* gro
       values[j] = in_slot ? load_relaxed_system(slot(j)) : own;
     }
     bool missing = true;
-    for (u32 polls = 0; missing && waiter.alive; polls++) {
+    for (u32 polls = 0; missing && waiter.alive(); polls++) {
       missing = false;
 #pragma unroll
       for (u32 j = 0; j < kBatch; j++) {

@@ -42,6 +42,10 @@ ALLNORM_DEVICE Place place_in_row() {
   return {cta, cta * kThreadsPerCta + thread_in_cta()};
 }
 
+ALLNORM_DEVICE Words4 load_input_vector(const Params& params, u64 row, u32 vector) {
+  return load_input(static_cast<const Words4*>(params.input) + row * kVectors + vector);
+}
+
 ALLNORM_DEVICE void unpack(Words4 v, float (&to)[kVectorElements]) {
   const u32 words[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll

@@ -1,7 +1,9 @@
-// The frame of every kernel: PDL, the cluster's start, rows in ascending order, the row state, the padding.
+// The frame of every kernel: PDL, the cluster's start, rows in ascending order, the padding.
 //
-// The whole grid is resident (the launcher sizes it so); a cluster takes rows c, c + clusters, ... A row is published
-// before it is polled, so the smallest unfinished row can always finish (design, section 4, rule 7).
+// The whole grid is resident (the launcher sizes it so); a cluster takes rows c, c + clusters, ...
+// The next row is published before this one is polled, so that its payload is under way meanwhile;
+// and since a row is published before it is polled, the smallest unfinished row can always finish
+// (design, section 4, rule 7).
 #ifndef ALLNORM_KERNELS_ROW_LOOP_CUH_
 #define ALLNORM_KERNELS_ROW_LOOP_CUH_
 
@@ -10,28 +12,48 @@
 
 namespace allnorm_kernel {
 
-/// `kSumRow(params, place, row, state, waiter, mine)` leaves this rank's share of the row's sum in mine.values.
-template <auto kSumRow>
+/// A strategy has two static functions:
+///   send(params, place, row, rotation)             stores this rank's row, and clears
+///   sum(params, place, row, buffer, waiter, mine)  leaves the row's sum in mine.values
+template <typename Strategy>
+ALLNORM_DEVICE u32 begin_row(const Params& params, Place place, u64 row, Waiter& waiter) {
+  if constexpr (kWorldSize == 1) return 0;
+  const Rotation rotation = load_rotation(params, row);
+  if (rotation.buffer == kPoisonedRow) waiter.give_up();
+  if (waiter.alive()) Strategy::send(params, place, row, rotation);
+  return rotation.buffer;
+}
+
+template <typename Strategy>
 ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
-  if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();  // before the first read of anything shared (rule 8)
+  // Before the first read of anything shared (rule 8).
+  if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();
   if constexpr (spec::kPdl == Pdl::kEarlyTrigger) grid_dependency_launch();
   if constexpr (kCtasPerRow > 1) barrier_cluster_arrive();
   const Place place = place_in_row();
-  const float output_scale = load_output_scale(params);
-  Waiter waiter = {true, 0};
+  Waiter waiter;
   u32 parity = 0;
   bool others_started = kCtasPerRow == 1;
   const u64 clusters = ctas_in_grid() / kCtasPerRow;
-  for (u64 row = cta_in_grid() / kCtasPerRow; row < params.tokens; row += clusters) {
-    const RowState state = kWorldSize > 1 ? load_state(params, row) : RowState{};
-    if (kWorldSize > 1 && is_poisoned(params)) waiter.alive = false;
+  u64 row = cta_in_grid() / kCtasPerRow;
+  u32 buffer = row < params.tokens ? begin_row<Strategy>(params, place, row, waiter) : 0;
+  const RowConstants constants = load_constants(params, place);
+  while (row < params.tokens) {
+    const u64 next_row = row + clusters;
+    u32 next = 0;
+    if (next_row < params.tokens) next = begin_row<Strategy>(params, place, next_row, waiter);
     RowValues mine;
-    kSumRow(params, place, row, state, waiter, mine);
+    load_row(params, place, row, mine);
+    Strategy::sum(params, place, row, buffer, waiter, mine);
     if (!others_started) barrier_cluster_wait();  // their shared memory exists from here on
     others_started = true;
-    finish_row(params, place, row, waiter.alive, parity, mine, output_scale, shared);
-    if (kWorldSize > 1 && place.thread_in_row == 0 && waiter.alive) advance_state(params, row, state);
+    finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);
+    if (kWorldSize > 1 && place.thread_in_row == 0) {
+      advance_state(params, row, buffer, waiter.alive());
+    }
     parity ^= 1;
+    row = next_row;
+    buffer = next;
   }
   if (!others_started) barrier_cluster_wait();
   if constexpr (spec::kZeroScalePadding) zero_scale_padding(params);

@@ -7,22 +7,27 @@
 
 namespace allnorm_kernel {
 
-/// What a report says of a wait.
+/// What a report says of a wait, but for the epoch, which the row's state still holds.
 struct WaitFor {
   u32 rank;
   Phase phase;
   u64 row;
-  u64 epoch;
 };
 
-/// A thread's willingness to wait. Once it is not alive it publishes nothing and polls nothing, but passes every
-/// barrier.
+/// Time in steps of 2^20 ns, about a millisecond: enough for a deadline, and one register.
+ALLNORM_DEVICE u32 clock_steps() { return static_cast<u32>(clock_nanoseconds() >> 20); }
+
+/// A thread's willingness to wait, as its deadline. Once it gave up it publishes nothing and polls
+/// nothing, but passes every barrier.
 struct Waiter {
-  bool alive;
-  u64 deadline;  ///< 0 until the first slow check.
+  static constexpr u32 kNotStarted = 0;
+  static constexpr u32 kGaveUp = 1;
+  u32 deadline = kNotStarted;
+
+  ALLNORM_DEVICE bool alive() const { return deadline != kGaveUp; }
+  ALLNORM_DEVICE void give_up() { deadline = kGaveUp; }
 };
 
-constexpr u64 kGaveUp = ~0ull;
 constexpr u32 kPollsPerCheck = 1024;  // well under a millisecond of polling
 
 ALLNORM_DEVICE Control* control_of(const Params& params, u32 rank) {
@@ -34,11 +39,13 @@ ALLNORM_DEVICE bool is_poisoned(const Params& params) {
 }
 
 /// The first thread of a rank that gives up tells every rank who waited for whom, then poisons it.
-ALLNORM_DEVICE void give_up(const Params& params, WaitFor what) {
-  if (compare_and_swap_system(&control_of(params, params.rank)->poison, 0, params.rank + 1) != 0) return;
+ALLNORM_DEVICE void report_and_poison(const Params& params, WaitFor what) {
+  Control* own = control_of(params, params.rank);
+  if (compare_and_swap_system(&own->poison, 0, params.rank + 1) != 0) return;
+  const u64 epoch = load_relaxed_gpu(&params.states[what.row].epoch);
   const Words4 who = {1, params.rank, what.rank, static_cast<u32>(what.phase)};
-  const Words4 where = {static_cast<u32>(what.row), static_cast<u32>(what.row >> 32), static_cast<u32>(what.epoch),
-                        static_cast<u32>(what.epoch >> 32)};
+  const Words4 where = {static_cast<u32>(what.row), static_cast<u32>(what.row >> 32), static_cast<u32>(epoch),
+                        static_cast<u32>(epoch >> 32)};
 #pragma unroll 1
   for (u32 rank = 0; rank < kWorldSize; rank++) {
     Control* control = control_of(params, rank);
@@ -49,16 +56,20 @@ ALLNORM_DEVICE void give_up(const Params& params, WaitFor what) {
   }
 }
 
-/// Every kPollsPerCheck failed polls: returns the deadline to go on with, or kGaveUp.
-ALLNORM_DEVICE_SLOW u64 check_wait(const Params& params, u64 deadline, WaitFor what) {
-  if (is_poisoned(params)) return kGaveUp;
+/// Every kPollsPerCheck failed polls: returns the deadline to go on with, or Waiter::kGaveUp.
+ALLNORM_DEVICE_SLOW u32 check_wait(const Params& params, u32 deadline, WaitFor what) {
+  if (is_poisoned(params)) return Waiter::kGaveUp;
   const u64 timeout = load_relaxed_system(&control_of(params, params.rank)->timeout_nanoseconds);
   if (timeout == 0) return deadline;
-  const u64 now = clock_nanoseconds();
-  if (deadline == 0) return now + timeout;
-  if (now < deadline) return deadline;
-  give_up(params, what);
-  return kGaveUp;
+  const u32 now = clock_steps();
+  if (deadline == Waiter::kNotStarted) {
+    const u32 started = now + static_cast<u32>(timeout >> 20) + 1;
+    return started > Waiter::kGaveUp ? started : Waiter::kGaveUp + 1;
+  }
+  // The clock wraps: a difference says what is later.
+  if (static_cast<int>(now - deadline) < 0) return deadline;
+  report_and_poison(params, what);
+  return Waiter::kGaveUp;
 }
 
 /// Compared as bits: as floats a flush to zero would make the sentinel equal to +0.
@@ -70,7 +81,6 @@ ALLNORM_DEVICE bool has_sentinel(Words4 v) {
 ALLNORM_DEVICE void count_failed_poll(const Params& params, Waiter& waiter, u32 polls, const WaitFor& what) {
   if (polls % kPollsPerCheck != 0) return;
   waiter.deadline = check_wait(params, waiter.deadline, what);
-  waiter.alive = waiter.deadline != kGaveUp;
 }
 
 }  // namespace allnorm_kernel

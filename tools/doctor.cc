@@ -87,7 +87,6 @@ int run(bool as_json) {
   examine_cache(env, findings);
   examine_table(env, gpus, sources ? sources->digest() : "", findings);
 
-  std::erase_if(gpus, [](const Gpu& gpu) { return !gpu.target; });
   const bool can_run = findings.count(Status::kFail) == 0;
   const std::string outcome = outcome_of(findings, gpus);
   if (!as_json) {

@@ -3,7 +3,6 @@
 #define ALLNORM_TOOLS_DOCTOR_H_
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +18,7 @@ struct Gpu {
   int ordinal = 0;
   CUdevice handle = 0;
   std::string name;
-  std::optional<Target> target;  ///< None: no kernels for it.
+  Target target = Target::kSm90a;
 };
 
 /// The environment as far as it is valid: what is not is reported, and counts as not set.
@@ -29,6 +28,7 @@ void examine_table(const Env& env, const std::vector<Gpu>& gpus, const std::stri
 
 /// Null where there is none.
 std::shared_ptr<const cuda::Driver> examine_driver(const Env& env, Findings& findings);
+/// Those that there are kernels for; the others are reported.
 std::vector<Gpu> examine_gpus(const cuda::Driver& driver, Findings& findings);
 void examine_links(const cuda::Driver& driver, const std::vector<Gpu>& gpus, Findings& findings);
 void examine_memory_features(const cuda::Driver& driver, const std::vector<Gpu>& gpus, const Env& env,

@@ -160,9 +160,7 @@ void examine_cache(const Env& env, Findings& findings) {
 
 void examine_table(const Env& env, const std::vector<Gpu>& gpus, const std::string& kernel_digest, Findings& findings) {
   std::set<std::string> names;
-  for (const Gpu& gpu : gpus) {
-    if (gpu.target) names.insert(gpu.name);
-  }
+  for (const Gpu& gpu : gpus) names.insert(gpu.name);
   // Without a GPU no table fits; a named one that cannot be read is still found out.
   if (names.empty()) {
     if (env.table_path.empty()) {

@@ -55,7 +55,7 @@ void examine_gpu(const cuda::Driver& driver, Gpu& gpu, Findings& findings) {
   gpu.target = cuda::target_of(major, minor, gpu.name);
   findings.add(
       Status::kOk, topic,
-      fmt::format("{}, compute capability {}.{} ({}), {} SMs, {}", gpu.name, major, minor, to_string(*gpu.target),
+      fmt::format("{}, compute capability {}.{} ({}), {} SMs, {}", gpu.name, major, minor, to_string(gpu.target),
                   attribute(driver, gpu.handle, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
                   describe_memory(driver, gpu.handle)));
 }
@@ -99,22 +99,17 @@ std::vector<Gpu> examine_gpus(const cuda::Driver& driver, Findings& findings) {
   int count = 0;
   driver.cuDeviceGetCount(&count);
   std::vector<Gpu> gpus;
-  bool any = false;
   for (int ordinal = 0; ordinal < count; ++ordinal) {
     Gpu gpu;
     gpu.ordinal = ordinal;
     try {
       examine_gpu(driver, gpu, findings);
-      any = true;
+      gpus.push_back(gpu);
     } catch (const Error& error) {
-      const bool unsupported = error.code() == ErrorCode::kUnsupported;
-      gpu.target.reset();
       findings.add_error(Status::kWarn, fmt::format("GPU {}", ordinal), error.what());
-      if (!unsupported) continue;
     }
-    gpus.push_back(gpu);
   }
-  if (!any) {
+  if (gpus.empty()) {
     findings.add(Status::kFail, "GPUs", count == 0 ? "none is visible" : "none that AllNorm can use",
                  "look at `nvidia-smi` and at CUDA_VISIBLE_DEVICES");
   }

@@ -9,6 +9,8 @@
 namespace allnorm::tools {
 namespace {
 
+constexpr std::size_t kGap = 2;  // blanks between columns
+
 /// Levenshtein's distance.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -46,8 +48,14 @@ std::string TextTable::to_string() const {
   for (const auto& row : rows_) {
     auto& cells = wrapped.emplace_back();
     for (std::size_t c = 0; c < columns_.size(); ++c) {
-      const std::size_t limit = columns_[c].limit;
-      cells.push_back(limit == 0 ? std::vector{row[c]} : wrap(row[c], limit));
+      const bool last = std::all_of(row.begin() + static_cast<std::ptrdiff_t>(c) + 1, row.end(),
+                                    [](const std::string& cell) { return cell.empty(); });
+      std::size_t limit = columns_[c].limit;
+      if (last) {
+        for (std::size_t after = c + 1; after < columns_.size(); ++after) limit += columns_[after].limit + kGap;
+      }
+      cells.push_back(columns_[c].limit == 0 ? std::vector{row[c]} : wrap(row[c], limit));
+      if (last && c + 1 < columns_.size()) continue;  // does not widen its column
       for (const std::string& line : cells.back()) widths[c] = std::max(widths[c], line.size());
     }
   }
@@ -59,7 +67,7 @@ std::string TextTable::to_string() const {
       std::string line;
       for (std::size_t c = 0; c < cells.size(); ++c) {
         const std::string_view part = l < cells[c].size() ? cells[c][l] : std::string_view();
-        if (c > 0) line += "  ";
+        if (c > 0) line.append(kGap, ' ');
         line += columns_[c].alignment == 'r' ? fmt::format("{:>{}}", part, widths[c])
                                              : fmt::format("{:<{}}", part, widths[c]);
       }

@@ -12,7 +12,7 @@
 namespace allnorm::tools {
 
 /// Rows of cells, printed with two blanks between columns. A cell that is longer than its column's
-/// limit is continued below, broken at blanks.
+/// limit is continued below, broken at blanks; the last cell of a row that is not empty may use the room behind it.
 class TextTable {
  public:
   struct Column {

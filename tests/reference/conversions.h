@@ -2,8 +2,8 @@
 // hold each of them against the CUDA toolkit's headers: the sampled ones of the unit tests, and the
 // exhaustive ones.
 //
-// An implementation is a type with `kName` and the nine functions of Toolkit; a new one is added
-// here and to ALLNORM_FOR_EACH_IMPLEMENTATION. A direction is a type that names one of the
+// An implementation is a type with `kName` and the functions of Toolkit; a new one is added
+// here and to the lists of the two programs. A direction is a type that names one of the
 // functions.
 #ifndef ALLNORM_TESTS_REFERENCE_CONVERSIONS_H_
 #define ALLNORM_TESTS_REFERENCE_CONVERSIONS_H_

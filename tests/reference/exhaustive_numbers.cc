@@ -65,8 +65,11 @@ bool prove_conversions(unsigned threads) {
     return prove(Implementation::kName, Direction::kName, std::uint64_t{1} << 32, threads,
                  [](std::uint32_t x) { return equals_toolkit<Direction, Implementation>(x); });
   };
-  const bool halves = direction(ToF16{}) & direction(ToBf16{});
-  return halves & direction(ToE4m3{}) & direction(ToE2m1{});
+  bool all = direction(ToF16{});
+  all &= direction(ToBf16{});
+  all &= direction(ToE4m3{});
+  all &= direction(ToE2m1{});
+  return all;
 }
 
 }  // namespace

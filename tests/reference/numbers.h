@@ -6,8 +6,8 @@
 // hardware does. Decoders are exact; of a NaN they give some NaN, whose payload nobody may depend
 // on.
 //
-// Everything is integer arithmetic, so that no compiler flag and no CPU changes a bit. It is inline
-// because the reference converts hundreds of millions of numbers a test.
+// Every bit is decided in integer arithmetic, so that no compiler flag and no CPU changes one. It
+// is inline because the reference converts hundreds of millions of numbers a test.
 #ifndef ALLNORM_TESTS_REFERENCE_NUMBERS_H_
 #define ALLNORM_TESTS_REFERENCE_NUMBERS_H_
 

@@ -76,8 +76,8 @@ class Generator {
   static Word normal(std::uint64_t h) {
     const auto sum =
         static_cast<std::int32_t>(field(h, 0, 21) + field(h, 21, 21) + field(h, 42, 21));
-    const float value = static_cast<float>(sum - 3 * (1 << 20)) * 0x1p-20F;  // exact
-    const float factor = float_of(0x3F800000 | field(h, 32, 23)) * 0.75F;    // 0.75 to 1.5
+    const float value = static_cast<float>(sum - 3 * (1 << 20)) * 0x1p-20F;   // exact
+    const float factor = float_of(0x3F800000 | field(h, 32, 23)) * 0.65625F;  // up to 1.3125
     return F::round(value * factor);
   }
 

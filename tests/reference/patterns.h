@@ -11,8 +11,8 @@
 //   normal    : i = field(0, 21) + field(21, 21) + field(42, 21) - 3 * 2^20, a sum of three
 //   uniforms,
 //               i * 2^-20 has variance 1 and lies within +-3;
-//               times (1 + field(32, 23) * 2^-23) * 0.75, one f32 product, which fills the mantissa
-//               and scatters the exponents of sums; then RN_T.
+//               times (1 + field(32, 23) * 2^-23) * 0.65625, one f32 product, which fills the
+//               mantissa and scatters the exponents of sums; then RN_T.
 //   the others: `Generator` in patterns.cc; fields of h put where sign, exponent and mantissa are.
 #ifndef ALLNORM_TESTS_REFERENCE_PATTERNS_H_
 #define ALLNORM_TESTS_REFERENCE_PATTERNS_H_

@@ -50,7 +50,7 @@ void check_direction() {
     if (mismatches++ == 0) example = x;
   }
   INFO(Implementation::kName << ", " << Direction::kName
-                             << ": first wrong input, as bits: " << example);
+                             << ": first wrong input, as bits: " << std::hex << example);
   CHECK(mismatches == 0);
 }
 

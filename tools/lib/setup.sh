@@ -30,7 +30,10 @@ install_missing() {
   local need missing=()
   for need in "$@"; do
     local probe=${need#*:}
-    [ -e "$probe" ] || command -v "$probe" >/dev/null || missing+=("${need%%:*}")
+    case $probe in
+      /*) [ -e "$probe" ] ;;
+      *) command -v "$probe" >/dev/null ;;
+    esac || missing+=("${need%%:*}")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   # Elsewhere than on Debian, CMake looks for the libraries and names what it does not find.
