@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "allnorm/context.h"
 #include "allnorm/error.h"
@@ -40,7 +40,7 @@ class Demo {
     world.devices = gpus;
     world.max_row_bytes = options.hidden_dim * static_cast<std::int64_t>(size_of(options.dtype));
     world.max_tokens_one_shot = world.max_tokens_two_shot = options.tokens;
-    world_.emplace(context_, world);
+    world_ = std::make_unique<World>(context_, world);
     for (int r = 0; r < session_.ranks(); ++r) ranks_.emplace_back(session_.device(r), options, inputs_, r);
   }
 
@@ -123,7 +123,7 @@ class Demo {
   Context context_;
   GpuSession session_;
   Inputs inputs_;
-  std::optional<World> world_;
+  std::unique_ptr<World> world_;
   std::vector<RankBuffers> ranks_;
 };
 

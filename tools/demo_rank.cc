@@ -50,6 +50,7 @@ reference::Outputs expect(const DemoOptions& options, const Inputs& inputs, Quan
   call.epsilon = reference::default_epsilon(options.dtype);
   call.output_scale = output_scale(quant);
   std::vector<const void*> rows;
+  rows.reserve(inputs.rows.size());
   for (const auto& matrix : inputs.rows) rows.push_back(matrix.data());
   const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
   return reference::run(call, rows, inputs.residual.data(), inputs.gamma.data(), kPoison, static_cast<int>(threads));

@@ -163,6 +163,7 @@ double GpuSession::time_calls(int calls, const Enqueue& enqueue) {
 
 double GpuSession::time_graph(int calls, int launches, const Enqueue& enqueue) {
   std::vector<Graph> graphs;
+  graphs.reserve(ranks_.size());
   for (std::size_t r = 0; r < ranks_.size(); ++r) {
     graphs.emplace_back(*driver_, ranks_[r].device->context(), ranks_[r].stream, [&] {
       for (int call = 0; call < calls; ++call) enqueue(static_cast<int>(r));

@@ -31,9 +31,10 @@ struct Subcommand {
   Run run;
 };
 
-void report(const std::string& message) {
+/// Does not throw: it is what main has left when something was thrown.
+void report(const char* message, const char* more = "") noexcept {
   std::fflush(stdout);
-  fmt::print(stderr, "allnorm: {}\n", message);
+  std::fprintf(stderr, "allnorm: %s%s\n", message, more);
 }
 
 std::vector<std::string> flags_of(const CLI::App& app) {
@@ -58,7 +59,7 @@ std::string describe_extra(const CLI::App& app, const CLI::App& chosen, bool is_
 }
 
 int usage_error(const std::string& message, const CLI::App& chosen, bool is_top) {
-  report(message);
+  report(message.c_str());
   fmt::print(stderr, "See `allnorm {}--help`.\n", is_top ? "" : chosen.get_name() + " ");
   return kExitUsage;
 }
@@ -126,7 +127,7 @@ int main(int argc, char** argv) {
     allnorm::tools::report(error.what());
     return error.code() == ErrorCode::kInvalidArgument ? allnorm::tools::kExitUsage : allnorm::tools::kExitUnavailable;
   } catch (const std::exception& error) {
-    allnorm::tools::report(fmt::format("{} (this should not happen: please report it)", error.what()));
+    allnorm::tools::report(error.what(), " (this should not happen: please report it)");
     return allnorm::tools::kExitUnavailable;
   }
 }
