@@ -1,26 +1,14 @@
-# The reference and the unit tests.
-file(GLOB allnorm_reference_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/reference/*.cc)
+# The unit tests. The reference: see reference.cmake.
 file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*.cc)
-# Programs: see programs.cmake.
-set(reference_programs ${allnorm_reference_sources})
-list(FILTER reference_programs INCLUDE REGEX "/(exhaustive_numbers|accuracy)\\.cc$")
-list(REMOVE_ITEM allnorm_reference_sources ${reference_programs} "")
-
-# Without sources yet, it is only an include path.
-if(allnorm_reference_sources)
-  set(scope PUBLIC)
-  add_library(allnorm_reference STATIC ${allnorm_reference_sources})
-else()
-  set(scope INTERFACE)
-  add_library(allnorm_reference INTERFACE)
-endif()
-target_include_directories(allnorm_reference ${scope} ${PROJECT_SOURCE_DIR}/tests)
-target_link_libraries(allnorm_reference ${scope} allnorm_static)
 
 add_executable(allnorm_unit_tests ${allnorm_unit_sources})
 target_include_directories(allnorm_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
 target_link_libraries(allnorm_unit_tests PRIVATE allnorm_reference Catch2::Catch2)
 target_compile_definitions(allnorm_unit_tests PRIVATE ALLNORM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+if(TARGET allnorm_command)
+  target_compile_definitions(allnorm_unit_tests PRIVATE ALLNORM_COMMAND="$<TARGET_FILE:allnorm_command>")
+  add_dependencies(allnorm_unit_tests allnorm_command)
+endif()
 
 # allnorm_add_test(...): add_test, with the NVRTC of the pip packages where tools/run-tests has put it.
 function(allnorm_add_test name)

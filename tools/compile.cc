@@ -1,0 +1,122 @@
+// `allnorm compile`: one Spec to a cubin, or to the source that the compiler would be given.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "allnorm/error.h"
+#include "cubin_info.h"
+#include "env/env.h"
+#include "jit/compiler.h"
+#include "jit/specialize.h"
+#include "spec_options.h"
+#include "text.h"
+
+namespace allnorm::tools {
+namespace {
+
+struct Options {
+  explicit Options(CLI::App& app) : spec(app) {
+    app.add_option("-o,--out", out, "Where to write the cubin; without it nothing is written")->type_name("FILE");
+    app.add_flag("--source", source, "Print the specialised source instead of compiling it");
+    app.add_flag("--json", json, "Print JSON");
+  }
+  SpecOptions spec;
+  std::string out;
+  bool source = false;
+  bool json = false;
+};
+
+std::string describe_geometry(const Geometry& g) {
+  return fmt::format("{}x{}x{}", g.ctas_per_row, g.warps_per_cta, g.chunks_per_warp);
+}
+
+void write_file(const std::string& path, const std::vector<std::byte>& bytes) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) {
+    throw UsageError(fmt::format(
+        "--out: \"{}\" cannot be written; name a file in a folder that exists and that you may write to", path));
+  }
+}
+
+nlohmann::ordered_json to_json(const Spec& spec, const CompiledKernel& kernel, const CubinInfo& info,
+                               const std::string& nvrtc, const std::string& out) {
+  nlohmann::ordered_json json;
+  json["spec"] = describe(spec);
+  json["entry"] = kernel.entry_name;
+  json["bytes"] = kernel.binary.size();
+  json["milliseconds"] = kernel.seconds * 1e3;
+  json["nvrtc"] = nvrtc;
+  json["registers"] = info.registers ? nlohmann::ordered_json(*info.registers) : nullptr;
+  json["stack_bytes"] = info.stack_bytes ? nlohmann::ordered_json(*info.stack_bytes) : nullptr;
+  json["file"] = out.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(out);
+  return json;
+}
+
+std::string to_text(const Spec& spec, const CompiledKernel& kernel, const CubinInfo& info, const std::string& nvrtc,
+                    const std::string& out) {
+  const auto count = [](const std::optional<std::uint32_t>& value, const char* unit) {
+    return value ? fmt::format("{}{}", *value, unit) : std::string("unknown");
+  };
+  TextTable table({{}, {}});
+  table.add({"kernel", fmt::format("{} for {}", kernel.entry_name, to_string(spec.target))});
+  table.add(
+      {"geometry", fmt::format("{} (CTAs a row x warps a CTA x chunks a warp)", describe_geometry(spec.geometry))});
+  table.add({"registers",
+             fmt::format("{} a thread, stack {}", count(info.registers, ""), count(info.stack_bytes, " bytes"))});
+  table.add({"size", fmt::format("{} bytes", kernel.binary.size())});
+  table.add({"compiled in", fmt::format("{:.0f} ms by NVRTC {}", kernel.seconds * 1e3, nvrtc)});
+  table.add({"written to", out.empty() ? "nowhere: -o FILE keeps it" : out});
+  return table.to_string();
+}
+
+int run(const Options& options) {
+  const Spec spec = options.spec.spec();
+  if (options.source) {
+    const std::string source = specialized_source(spec);
+    if (!options.json) {
+      fmt::print("{}", source);
+      return kExitOk;
+    }
+    const nlohmann::ordered_json json = {
+        {"spec", describe(spec)}, {"options", compile_options(spec.target)}, {"source", source}};
+    fmt::print("{}\n", json.dump(2));
+    return kExitOk;
+  }
+  // Not through the disk cache: who asks for a compilation wants its time, and the cache left alone.
+  Env env = Env::from_process();
+  env.cache_enabled = false;
+  env.cache_off_reason = "`allnorm compile` does not use the cache";
+  KernelCompiler compiler(env, "");
+  const std::string nvrtc = compiler.nvrtc().version();
+  const CompiledKernel kernel = compiler.compile(spec);
+  const CubinInfo info = read_cubin(kernel.binary);
+  if (!options.out.empty()) write_file(options.out, kernel.binary);
+  if (options.json) {
+    fmt::print("{}\n", to_json(spec, kernel, info, nvrtc, options.out).dump(2));
+  } else {
+    fmt::print("{}", to_text(spec, kernel, info, nvrtc, options.out));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+Run add_compile(CLI::App& app) {
+  const auto options = std::make_shared<Options>(app);
+  add_notes(app,
+            "A kernel depends on nothing but these options: the cubin is the one that a call would load.\n\n"
+            "Exit codes: 0 compiled; 2 wrong options; 3 NVRTC is missing or rejected the kernel.\n\n"
+            "Examples:\n"
+            "  allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin\n"
+            "  allnorm compile --world 8 --strategy two_shot --quant fp8 --no-output\n"
+            "  allnorm compile --operation all_reduce --dtype f16 --json\n"
+            "  allnorm compile --quant fp8 --geometry 2x7x1 --source");
+  return [options] { return run(*options); };
+}
+
+}  // namespace allnorm::tools

@@ -1,0 +1,133 @@
+// `allnorm`: finds the subcommand, runs it, and turns errors into messages and exit codes.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "allnorm/error.h"
+#include "allnorm/version.h"
+#include "options.h"
+#include "text.h"
+
+namespace allnorm::tools {
+namespace {
+
+constexpr const char* kFooter = R"(Exit codes:
+  0  done; for doctor: a fused call can run here
+  1  it ran, and the answer is no: outputs differ, or a fused call cannot run here
+  2  the command line is wrong; nothing was done
+  3  something that the command needs is missing or broken here
+
+Examples:
+  allnorm doctor                      what is here, and what to do about what is not
+  allnorm demo                        run the call on what is here, verified to the bit
+  allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin
+  allnorm demo --help                 the options of a command, with examples)";
+
+struct Subcommand {
+  CLI::App* app;
+  Run run;
+};
+
+/// Does not throw: it is what main has left when something was thrown.
+void report(const char* message, const char* more = "") noexcept {
+  std::fflush(stdout);
+  std::fprintf(stderr, "allnorm: %s%s\n", message, more);
+}
+
+std::vector<std::string> flags_of(const CLI::App& app) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  return flags;
+}
+
+/// What the parser says about an argument that it does not know, with the one that was meant.
+std::string describe_extra(const CLI::App& app, const CLI::App& chosen, bool is_top) {
+  const std::vector<std::string> extras = app.remaining(true);
+  const std::string given = extras.empty() ? std::string() : extras.front();
+  std::vector<std::string> names = flags_of(chosen);
+  if (is_top) {
+    for (const CLI::App* sub : app.get_subcommands({})) names.push_back(sub->get_name());
+  }
+  const std::string meant = nearest(given, names);
+  const char* const kind = given.starts_with("-") || !is_top ? "argument" : "command";
+  return fmt::format("{}: unknown {}{}", given, kind, meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
+}
+
+int usage_error(const std::string& message, const CLI::App& chosen, bool is_top) {
+  report(message.c_str());
+  fmt::print(stderr, "See `allnorm {}--help`.\n", is_top ? "" : chosen.get_name() + " ");
+  return kExitUsage;
+}
+
+int parse_and_run(CLI::App& app, const std::vector<Subcommand>& subcommands, int argc, char** argv) {
+  const auto chosen = [&]() -> const CLI::App& {
+    for (const Subcommand& s : subcommands) {
+      if (s.app->parsed()) return *s.app;
+    }
+    return app;
+  };
+  const auto wrong = [&](const std::string& message) { return usage_error(message, chosen(), &chosen() == &app); };
+  try {
+    app.parse(argc, argv);
+    for (const Subcommand& s : subcommands) {
+      if (s.app->parsed()) return s.run();
+    }
+    fmt::print("{}", app.help());
+    return kExitOk;
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", chosen().help(&chosen() == &app ? "" : app.get_name()));
+    return kExitOk;
+  } catch (const CLI::CallForVersion&) {
+    fmt::print("allnorm {}\n", ALLNORM_VERSION_STRING);
+    return kExitOk;
+  } catch (const CLI::ExtrasError&) {
+    return wrong(describe_extra(app, chosen(), &chosen() == &app));
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string message = error.what();  // "--quant: 1 required NAME missing"
+    return wrong(fmt::format("{}: a value is missing", message.substr(0, message.find(':'))));
+  } catch (const CLI::ParseError& error) {
+    return wrong(error.what());
+  } catch (const UsageError& error) {
+    return wrong(error.what());
+  }
+}
+
+int main(int argc, char** argv) {
+  CLI::App app("AllReduce + residual + RMSNorm + FP8/NVFP4 quantization in one GPU kernel.", "allnorm");
+  app.set_version_flag("--version", ALLNORM_VERSION_STRING, "Print the version and exit");
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.footer(kFooter);
+  const std::vector<Subcommand> subcommands = [&] {
+    std::vector<Subcommand> list;
+    const auto add = [&](const char* name, const char* what, Run (*declare)(CLI::App&)) {
+      CLI::App* const sub = app.add_subcommand(name, what);
+      list.push_back({sub, declare(*sub)});
+    };
+    add("doctor", "Say what is here, whether a fused call can run, and what to do if not", add_doctor);
+    add("demo", "Run the call on what is here and verify every byte", add_demo);
+    add("compile", "Compile one kernel for any GPU; needs none", add_compile);
+    return list;
+  }();
+  return parse_and_run(app, subcommands, argc, argv);
+}
+
+}  // namespace
+}  // namespace allnorm::tools
+
+int main(int argc, char** argv) {
+  using allnorm::ErrorCode;
+  try {
+    return allnorm::tools::main(argc, argv);
+  } catch (const allnorm::Error& error) {
+    allnorm::tools::report(error.what());
+    return error.code() == ErrorCode::kInvalidArgument ? allnorm::tools::kExitUsage : allnorm::tools::kExitUnavailable;
+  } catch (const std::exception& error) {
+    allnorm::tools::report(error.what(), " (this should not happen: please report it)");
+    return allnorm::tools::kExitUnavailable;
+  }
+}
