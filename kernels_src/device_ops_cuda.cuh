@@ -5,7 +5,8 @@
 #define ALLNORM_DEVICE __device__ __forceinline__
 #define ALLNORM_DEVICE_SLOW __device__ __forceinline__
 #define ALLNORM_SHARED __shared__
-#define ALLNORM_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+// One CTA a multiprocessor is enough: without saying so, ptxas spills to make room for two.
+#define ALLNORM_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
 #define ALLNORM_GRID_CONSTANT __grid_constant__
 
 #include "number_formats.cuh"

@@ -8,11 +8,6 @@
 
 namespace allnorm_kernel {
 
-/// Few vectors a thread: loads are issued before the first wait. Many: where they are used, to save
-/// registers.
-constexpr bool kLoadEarly = kChunksPerWarp <= 2;
-constexpr u32 kEarlyVectors = kLoadEarly ? kChunksPerWarp : 1;
-
 /// What a thread needs for every row.
 struct RowConstants {
   GammaVector gamma[kEarlyVectors];

@@ -98,7 +98,7 @@ ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, cons
 template <bool kOwnHasSlot>
 ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* group, u32 vector, Words4 own,
                            WaitFor what, float (&sum)[kVectorElements]) {
-  constexpr u32 kBatch = kWorldSize < 8 ? kWorldSize : 8;
+  constexpr u32 kBatch = kGatherBatch;
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j++) sum[j] = 0.0f;
   const char* slots = group + vector * sizeof(Words4);

@@ -16,6 +16,8 @@ constexpr int kNvfp4Block = 16;
 constexpr int kMinWarpsOfSpreadRow = 4;
 /// More chunks a warp are more registers, hence fewer warps that hide latency.
 constexpr int kMaxDefaultChunksPerWarp = 4;
+/// With more warps a thread has too few registers for several chunks.
+constexpr int kMaxDefaultWarpsOfSeveralChunks = 16;
 constexpr int kMaxTunedChunksPerWarp = 8;
 
 constexpr int divide_up(int a, int b) noexcept { return (a + b - 1) / b; }
@@ -96,11 +98,12 @@ Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens, i
   Geometry best = make_geometry(8, kMaxWarpsPerCta, kMaxChunksPerWarp);
 
   // Few tokens: latency counts, and multiprocessors are idle. The widest cluster, of those with the
-  // least room to spare, such that all rows run at once; a chunk for each warp.
+  // least room to spare, such that all rows run at once (about two such CTAs fit on a
+  // multiprocessor); a chunk for each warp.
   bool found = false;
   for (const int ctas : kClusterSizes) {
     const int warps = divide_up(chunks, ctas);
-    if (ctas == 1 || tokens > multiprocessors / ctas) continue;
+    if (ctas == 1 || tokens * ctas > 2 * static_cast<std::int64_t>(multiprocessors)) continue;
     if (warps < kMinWarpsOfSpreadRow || warps > kMaxWarpsPerCta) continue;
     if (found && ctas * warps > chunk_slots(best)) continue;
     best = make_geometry(ctas, warps, 1);
@@ -113,7 +116,7 @@ Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens, i
   for (const int ctas : kClusterSizes) {
     for (int per_warp = 1; per_warp <= kMaxDefaultChunksPerWarp; ++per_warp) {
       const int warps = divide_up(chunks, ctas * per_warp);
-      if (warps > kMaxWarpsPerCta) continue;
+      if (warps > (per_warp == 1 ? kMaxWarpsPerCta : kMaxDefaultWarpsOfSeveralChunks)) continue;
       if (found && ctas * warps * per_warp >= chunk_slots(best)) continue;
       best = make_geometry(ctas, warps, per_warp);
       found = true;

@@ -40,7 +40,7 @@ ALLNORM_DEVICE u32 word(Format f, u32 negative, u32 exponent, u32 mantissa) {
 ALLNORM_DEVICE u32 normal(u32 dtype, u64 h) {
   const int sum = static_cast<int>(field(h, 0, 21) + field(h, 21, 21) + field(h, 42, 21));
   const float value = multiply_rn(static_cast<float>(sum - 3 * (1 << 20)), 9.5367431640625e-7f);
-  const float factor = multiply_rn(bits_float(0x3F800000u | field(h, 32, 23)), 0.75f);
+  const float factor = multiply_rn(bits_float(0x3F800000u | field(h, 32, 23)), 0.65625f);
   return round_to(dtype, multiply_rn(value, factor));
 }
 ALLNORM_DEVICE u32 element(u32 pattern, u32 dtype, u64 row, u64 h) {

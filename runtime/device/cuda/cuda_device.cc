@@ -118,7 +118,11 @@ void CudaDevice::check_stream(Stream stream, bool non_blocking) const {
   }
   if (!non_blocking) return;
   unsigned flags = 0;
-  if (!is_default_stream(handle)) driver_->check(driver_->cuStreamGetFlags(handle, &flags), "cuStreamGetFlags");
+  if (!is_default_stream(handle)) {
+    // A stream that captures does not tell its flags; what it captures is not bound to it anyway.
+    if (is_capturing(stream)) return;
+    driver_->check(driver_->cuStreamGetFlags(handle, &flags), "cuStreamGetFlags");
+  }
   if ((flags & CU_STREAM_NON_BLOCKING) == 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 "stream: virtual ranks share a GPU and need streams that run beside each other; a blocking or default "
