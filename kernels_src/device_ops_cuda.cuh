@@ -5,8 +5,9 @@
 #define ALLNORM_DEVICE __device__ __forceinline__
 #define ALLNORM_DEVICE_SLOW __device__ __forceinline__
 #define ALLNORM_SHARED __shared__
-// One CTA a multiprocessor is enough: without saying so, ptxas spills to make room for two.
-#define ALLNORM_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
+// The number of CTAs matters even where it is 1: without it ptxas spills to make room for two.
+#define ALLNORM_KERNEL(threads, ctas_per_multiprocessor) \
+  extern "C" __global__ void __launch_bounds__(threads, ctas_per_multiprocessor)
 #define ALLNORM_GRID_CONSTANT __grid_constant__
 
 #include "number_formats.cuh"

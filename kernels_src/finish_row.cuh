@@ -10,7 +10,7 @@ namespace allnorm_kernel {
 
 /// What a thread needs for every row.
 struct RowConstants {
-  GammaVector gamma[kEarlyVectors];
+  GammaVector gamma[kGammaEarly ? kChunksPerWarp : 1];
   float output_scale;   ///< The caller's.
   float inverse_scale;  ///< RN(1 / output_scale), static FP8 alone.
 };
@@ -19,7 +19,7 @@ ALLNORM_DEVICE RowConstants load_constants(const Params& params, Place place) {
   RowConstants constants;
   if constexpr (spec::kFused) {
     constants.output_scale = load_output_scale(params);
-    if constexpr (kLoadEarly) {
+    if constexpr (kGammaEarly) {
 #pragma unroll
       for (u32 i = 0; i < kChunksPerWarp; i++) {
         if (place.has(i)) constants.gamma[i] = load_gamma(params, place.vector(i));
@@ -40,17 +40,17 @@ ALLNORM_DEVICE Words4 load_residual(const Params& params, u64 row, u32 vector) {
 /// row.
 struct RowValues {
   Words4 values[kChunksPerWarp];
-  Words4 residual[kEarlyVectors];
+  Words4 residual[kResidualEarly ? kChunksPerWarp : 1];
 };
 
 /// Before the first wait, so that the loads are under way meanwhile.
 ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, RowValues& mine) {
+  const InputVectors input = load_input_row(params, place, row);
 #pragma unroll
   for (u32 i = 0; i < kChunksPerWarp; i++) {
-    if (!place.has(i)) continue;
-    mine.values[i] = sanitize(load_input_vector(params, row, place.vector(i)));
-    if constexpr (spec::kFused && kLoadEarly) {
-      mine.residual[i] = load_residual(params, row, place.vector(i));
+    mine.values[i] = input.values[i];
+    if constexpr (spec::kFused && kResidualEarly) {
+      if (place.has(i)) mine.residual[i] = load_residual(params, row, place.vector(i));
     }
   }
 }
@@ -64,7 +64,8 @@ ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, boo
     if (place.has(i) && alive) {
       float h[kVectorElements], residual[kVectorElements];
       unpack(mine.values[i], h);
-      unpack(kLoadEarly ? mine.residual[i % kEarlyVectors] : load_residual(params, row, place.vector(i)), residual);
+      unpack(kResidualEarly ? mine.residual[kResidualEarly ? i : 0] : load_residual(params, row, place.vector(i)),
+             residual);
 #pragma unroll
       for (u32 j = 0; j < kVectorElements; j++) h[j] = add_rn(h[j], residual[j]);
       mine.values[i] = pack(h);
@@ -85,7 +86,7 @@ ALLNORM_DEVICE void normalize(const Params& params, Place place, u64 row, float 
                               const RowConstants& constants, u32 i, float (&n)[kVectorElements]) {
   float gamma[kVectorElements];
   unpack(mine.values[i], n);
-  unpack(kLoadEarly ? constants.gamma[i % kEarlyVectors] : load_gamma(params, place.vector(i)), gamma);
+  unpack(kGammaEarly ? constants.gamma[kGammaEarly ? i : 0] : load_gamma(params, place.vector(i)), gamma);
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j++) {
     n[j] = multiply_rn(multiply_rn(n[j], r), add_rn(gamma[j], params.weight_bias));

@@ -8,10 +8,13 @@ struct OneShot {
     return params.one_shot_offset + slot_group(params, row, buffer, kWorldSize);
   }
 
-  static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation) {
+  static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation,
+                                  const InputVectors& input) {
     const u64 slot = group(params, row, rotation.buffer) + params.rank * params.slot_bytes;
-    for_each_input_vector(params, place, row,
-                          [&](u32 vector, Words4 x) { publish(params, slot + vector * sizeof(Words4), x); });
+#pragma unroll
+    for (u32 i = 0; i < kChunksPerWarp; i++) {
+      if (place.has(i)) publish(params, slot + place.vector(i) * sizeof(Words4), input.values[i]);
+    }
     const u64 stale = group(params, row, previous_buffer(rotation.buffer));
     clear<spec::kMulticast>(params, place, params.symmetric[params.rank] + stale, rotation.dirty_vectors);
   }
@@ -29,7 +32,8 @@ struct OneShot {
   }
 };
 
-ALLNORM_KERNEL(kThreadsPerCta) allnorm_one_shot(const ALLNORM_GRID_CONSTANT Params params) {
+ALLNORM_KERNEL(kThreadsPerCta, kCtasPerMultiprocessor)
+allnorm_one_shot(const ALLNORM_GRID_CONSTANT Params params) {
   ALLNORM_SHARED Shared shared;
   for_each_row<OneShot>(params, shared);
 }

@@ -39,18 +39,18 @@ ALLNORM_DEVICE u32 sanitize(u32 word) { return word == kSentinel ? 0 : word; }
 /// -0 may become +0, which no sum can tell apart, since sums start from +0.
 ALLNORM_DEVICE Words4 sanitize(Words4 v) { return {sanitize(v.x), sanitize(v.y), sanitize(v.z), sanitize(v.w)}; }
 
-/// Calls `send(vector, value)` for each of this thread's vectors of the input row, sanitised.
-template <typename Send>
-ALLNORM_DEVICE void for_each_input_vector(const Params& params, Place place, u64 row, Send send) {
+/// This thread's vectors of an input row, sanitised.
+struct InputVectors {
   Words4 values[kChunksPerWarp];
+};
+
+ALLNORM_DEVICE InputVectors load_input_row(const Params& params, Place place, u64 row) {
+  InputVectors input;
 #pragma unroll
   for (u32 i = 0; i < kChunksPerWarp; i++) {
-    if (place.has(i)) values[i] = sanitize(load_input_vector(params, row, place.vector(i)));
+    if (place.has(i)) input.values[i] = sanitize(load_input_vector(params, row, place.vector(i)));
   }
-#pragma unroll
-  for (u32 i = 0; i < kChunksPerWarp; i++) {
-    if (place.has(i)) send(place.vector(i), values[i]);
-  }
+  return input;
 }
 
 /// Stores a vector to the same place of every other rank; through multicast also to this one.
@@ -68,6 +68,7 @@ ALLNORM_DEVICE void publish(const Params& params, u64 offset, Words4 v) {
 
 /// Writes sentinels over the vectors of a slot that the row's last call dirtied.
 ALLNORM_DEVICE void clear_slot(Place place, char* slot, u32 dirty_vectors) {
+#pragma unroll 1
   for (u32 vector = place.thread_in_row; vector < dirty_vectors; vector += kThreadsPerRow) {
     store_weak(reinterpret_cast<Words4*>(slot) + vector, {kSentinel, kSentinel, kSentinel, kSentinel});
   }

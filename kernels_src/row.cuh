@@ -25,23 +25,24 @@ constexpr u32 kWarpsPerRow = kThreadsPerRow / 32;
 static_assert(kVectors * kVectorElements == spec::kHiddenDim, "hidden_dim must be a multiple of 16 bytes");
 static_assert(kWarpsPerRow * kChunksPerWarp >= kChunks, "the geometry must cover the row");
 
-// Registers a thread may use, and what is made of them: a kernel must not need local memory (its stack could be resized
-// beside a peer that spins), so the numbers of loads in flight follow from the room that there is.
-constexpr u32 kAllocatedThreads = (kThreadsPerCta + 127) / 128 * 128;  // warps are allocated by four
+// What a thread may have in registers. A kernel must not need local memory (its stack could be resized beside a peer
+// that spins), and CTAs of up to 512 threads are to fit twice on a multiprocessor, so that one waits while the other
+// works. So the loads in flight follow from the room that there is.
+constexpr u32 kCtasPerMultiprocessor = kThreadsPerCta <= 512 && kChunksPerWarp <= 2 ? 2 : 1;
+constexpr u32 kAllocatedThreads = (kThreadsPerCta + 127) / 128 * 128 * kCtasPerMultiprocessor;  // warps come by four
 constexpr u32 kRegisters = 65536 / kAllocatedThreads / 8 * 8 < 248 ? 65536 / kAllocatedThreads / 8 * 8 : 248;
-constexpr u32 kBaseRegisters = kWorldSize <= 2 ? 48 : 60;  // addresses, sums, loop state: by experience
-constexpr u32 kGammaRegisters = spec::kGammaDtype == spec::kDtype ? 4 : kVectorElements;
-constexpr u32 kEarlyRegisters = kChunksPerWarp * (4 + kGammaRegisters);
+constexpr u32 kBaseRegisters = (kWorldSize <= 2 ? 44 : 60) + 4 * kChunksPerWarp;  // by experience
+constexpr u32 kGammaRegisters = kChunksPerWarp * (spec::kGammaDtype == spec::kDtype ? 4 : kVectorElements);
 
-/// Whether residual and gamma are loaded before the first wait, or where they are used.
-constexpr bool kLoadEarly = kChunksPerWarp <= 2 && kBaseRegisters + 4 * kChunksPerWarp + kEarlyRegisters <= kRegisters;
-constexpr u32 kEarlyVectors = kLoadEarly ? kChunksPerWarp : 1;
-
-constexpr u32 kUsedRegisters = kBaseRegisters + 4 * kChunksPerWarp + (kLoadEarly ? kEarlyRegisters : 0);
-constexpr u32 kFreeVectors = kUsedRegisters + 4 < kRegisters ? (kRegisters - kUsedRegisters) / 4 : 1;
+/// Whether the residual, and gamma, are loaded before the first wait, or where they are used.
+constexpr bool kResidualEarly = kChunksPerWarp <= 2 && kBaseRegisters + 4 * kChunksPerWarp <= kRegisters;
+constexpr u32 kWithResidual = kBaseRegisters + (kResidualEarly ? 4 * kChunksPerWarp : 0);
+constexpr bool kGammaEarly = kChunksPerWarp <= 2 && kWithResidual + kGammaRegisters <= kRegisters;
+constexpr u32 kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0);
+constexpr u32 kFreeVectors = kWithGamma + 4 < kRegisters ? (kRegisters - kWithGamma) / 4 : 1;
 constexpr u32 kFewer = kWorldSize < 8 ? kWorldSize : 8;
 /// Peers' vectors that are loaded together.
-constexpr u32 kGatherBatch = kFreeVectors < kFewer ? kFreeVectors : kFewer;
+constexpr u32 kGatherBatch = kWorldSize <= 2 ? kWorldSize : kFreeVectors < kFewer ? kFreeVectors : kFewer;
 
 /// A thread's place in the row that its cluster works on.
 struct Place {

@@ -13,14 +13,16 @@
 namespace allnorm_kernel {
 
 /// A strategy has two static functions:
-///   send(params, place, row, rotation)             stores this rank's row, and clears
+///   send(params, place, row, rotation, input)      stores this rank's row, and clears
 ///   sum(params, place, row, buffer, waiter, mine)  leaves the row's sum in mine.values
 template <typename Strategy>
 ALLNORM_DEVICE u32 begin_row(const Params& params, Place place, u64 row, Waiter& waiter) {
   if constexpr (kWorldSize == 1) return 0;
   const Rotation rotation = load_rotation(params, row);
+  // Under way together with the state, so before the state is looked at.
+  const InputVectors input = load_input_row(params, place, row);
   if (rotation.buffer == kPoisonedRow) waiter.give_up();
-  if (waiter.alive()) Strategy::send(params, place, row, rotation);
+  if (waiter.alive()) Strategy::send(params, place, row, rotation, input);
   return rotation.buffer;
 }
 

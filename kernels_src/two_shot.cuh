@@ -18,15 +18,17 @@ struct TwoShot {
     return spec::kMulticast || owner != params.rank;
   }
 
-  static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation) {
+  static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation,
+                                  const InputVectors& input) {
     const u32 owner = owner_of(row), stale = previous_buffer(rotation.buffer);
     char* own_memory = params.symmetric[params.rank];
     if (owner != params.rank) {
       char* slot =
           params.symmetric[owner] + scatter_group(params, row, rotation.buffer) + params.rank * params.slot_bytes;
-      for_each_input_vector(params, place, row, [&](u32 vector, Words4 x) {
-        store_relaxed_system(reinterpret_cast<Words4*>(slot) + vector, x);
-      });
+#pragma unroll
+      for (u32 i = 0; i < kChunksPerWarp; i++) {
+        if (place.has(i)) store_relaxed_system(reinterpret_cast<Words4*>(slot) + place.vector(i), input.values[i]);
+      }
     } else {
       clear<false>(params, place, own_memory + scatter_group(params, row, stale), rotation.dirty_vectors);
     }
@@ -62,7 +64,8 @@ struct TwoShot {
   }
 };
 
-ALLNORM_KERNEL(kThreadsPerCta) allnorm_two_shot(const ALLNORM_GRID_CONSTANT Params params) {
+ALLNORM_KERNEL(kThreadsPerCta, kCtasPerMultiprocessor)
+allnorm_two_shot(const ALLNORM_GRID_CONSTANT Params params) {
   ALLNORM_SHARED Shared shared;
   for_each_row<TwoShot>(params, shared);
 }

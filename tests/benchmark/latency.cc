@@ -36,6 +36,7 @@ struct Options {
   std::vector<std::int64_t> tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
   int replays = 15;
   bool sweep = false;
+  std::string only;
   std::string json;
 };
 
@@ -208,6 +209,7 @@ std::vector<Variant> variants_of(const Options& options) {
     variants.push_back({Strategy::kOneShot, true, PdlTrigger::kLate, geometry});
     variants.push_back({Strategy::kTwoShot, true, PdlTrigger::kEarly, geometry});
   }
+  std::erase_if(variants, [&](const Variant& v) { return v.name().find(options.only) == std::string::npos; });
   return variants;
 }
 
@@ -223,6 +225,7 @@ int main(int argc, char** argv) {
   app.add_option("--tokens", options.tokens)->delimiter(',');
   app.add_option("--replays", options.replays)->capture_default_str();
   app.add_flag("--sweep", options.sweep, "every geometry, trigger and strategy");
+  app.add_option("--only", options.only, "variants whose name contains this");
   app.add_option("--json", options.json, "append a JSON line per figure to this file");
   CLI11_PARSE(app, argc, argv);
   try {
