@@ -9,6 +9,11 @@ target_link_libraries(allnorm_objects PUBLIC allnorm_dependencies)
 
 add_library(allnorm_static STATIC)
 target_link_libraries(allnorm_static PUBLIC allnorm_objects)
+# Programs can hold the C++ library in themselves. liballnorm.so cannot: it throws to its callers, and with an unwinder of
+# its own an exception that leaves it aborts (seen, with g++ 12). Whoever runs C++ programs has libstdc++.
+if(ALLNORM_PORTABLE)
+  target_link_options(allnorm_static INTERFACE -static-libstdc++ -static-libgcc)
+endif()
 
 add_library(allnorm SHARED)
 target_link_libraries(allnorm PRIVATE allnorm_objects)
