@@ -30,6 +30,16 @@ void* open_library(const std::string& path, std::string& opened) {
                   fmt::join(kUsualPaths, ", ")));
 }
 
+// NVRTC opens its builtins by their bare name. Where it lies outside the dynamic linker's paths (a pip package), they
+// are only found because they are loaded already. Failing is no error yet: NVRTC then says itself what it misses.
+void load_builtins_beside(const void* nvrtc_symbol, const std::string& version) {
+  Dl_info info{};
+  if (dladdr(nvrtc_symbol, &info) == 0) return;
+  const std::string library = info.dli_fname;
+  const std::string folder = library.substr(0, library.rfind('/') + 1);
+  dlopen(fmt::format("{}libnvrtc-builtins.so.{}", folder, version).c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
 }  // namespace
 
 std::shared_ptr<const Nvrtc> Nvrtc::load(const std::string& path) {
@@ -53,6 +63,7 @@ std::shared_ptr<const Nvrtc> Nvrtc::load(const std::string& path) {
   find(nvrtc->get_cubin_, "nvrtcGetCUBIN");
   find(nvrtc->get_ptx_size_, "nvrtcGetPTXSize");
   find(nvrtc->get_ptx_, "nvrtcGetPTX");
+  load_builtins_beside(dlsym(library, "nvrtcVersion"), nvrtc->version());
   return nvrtc;
 }
 
