@@ -85,13 +85,15 @@ SymmetricLayout SymmetricLayout::of(const WorldOptions& options) {
   const std::uint64_t owned_rows = ranks == 0 ? 0 : (two_shot_rows + ranks - 1) / ranks;
   constexpr std::uint64_t kAlignment = 256;
   layout.slot_bytes = static_cast<std::uint64_t>(options.max_row_bytes);
-  layout.one_shot_offset = (sizeof(Control) + kAlignment - 1) / kAlignment * kAlignment;
-  layout.total_bytes = layout.one_shot_offset;
-  if (ranks > 1) {
-    layout.scatter_offset = layout.one_shot_offset + one_shot_rows * kBuffers * ranks * layout.slot_bytes;
-    layout.broadcast_offset = layout.scatter_offset + owned_rows * kBuffers * ranks * layout.slot_bytes;
-    layout.total_bytes = layout.broadcast_offset + two_shot_rows * kBuffers * layout.slot_bytes;
-  }
+  layout.total_bytes = (sizeof(Control) + kAlignment - 1) / kAlignment * kAlignment;
+  const auto append = [&](std::uint64_t rows, std::uint64_t sources) {
+    const allnorm_kernel::Region region = {layout.total_bytes, rows * layout.slot_bytes};
+    if (ranks > 1) layout.total_bytes += kBuffers * sources * region.source_bytes;
+    return region;
+  };
+  layout.one_shot = append(one_shot_rows, ranks);
+  layout.scatter = append(owned_rows, ranks);
+  layout.broadcast = append(two_shot_rows, 1);
   return layout;
 }
 
@@ -116,17 +118,17 @@ Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_o
   states = device_.allocate(std::max<std::size_t>(1, rows) * sizeof(RowState));
   params.rank = static_cast<std::uint32_t>(rank);
   params.slot_bytes = layout.slot_bytes;
-  params.one_shot_offset = layout.one_shot_offset;
-  params.scatter_offset = layout.scatter_offset;
-  params.broadcast_offset = layout.broadcast_offset;
+  params.one_shot = layout.one_shot;
+  params.scatter = layout.scatter;
+  params.broadcast = layout.broadcast;
   renew();
 }
 
 void Workspace::Impl::renew() {
   auto* base = static_cast<char*>(symmetric->data());
   const auto rows = static_cast<std::size_t>(options.max_tokens_one_shot + options.max_tokens_two_shot);
-  device_.fill_words(base + layout.one_shot_offset, allnorm_kernel::kSentinel,
-                     layout.total_bytes - layout.one_shot_offset);
+  device_.fill_words(base + layout.one_shot.offset, allnorm_kernel::kSentinel,
+                     layout.total_bytes - layout.one_shot.offset);
   device_.fill_words(states->data(), 0, std::max<std::size_t>(1, rows) * sizeof(RowState));
   Control control{};
   control.timeout_nanoseconds = timeout_nanoseconds;
