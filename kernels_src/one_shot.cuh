@@ -27,8 +27,8 @@ struct OneShot {
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (!place.has(i)) continue;
       float sum[kVectorElements];
-      gather<spec::kMulticast>(params, waiter, slots, params.one_shot.source_bytes, place.vector(i), mine.values[i],
-                               {0, Phase::kOneShot, row}, sum);
+      gather<(spec::kMulticast && kWorldSize > 1)>(params, waiter, slots, params.one_shot.source_bytes, place.vector(i),
+                                                   mine.values[i], {0, Phase::kOneShot, row}, sum);
       mine.values[i] = pack(sum);
     }
   }

@@ -85,6 +85,7 @@ ALLNORM_DEVICE void clear(const Params& params, Place place, char* first, u64 so
 
 /// Polls a slot until no word of the vector is the sentinel.
 ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, const WaitFor& what) {
+  if (!waiter.alive()) return {};
   Words4 v = load_relaxed_system(slot);
   for (u32 polls = 1; waiter.alive() && has_sentinel(v); polls++) {
     v = load_relaxed_system(slot);

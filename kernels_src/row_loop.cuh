@@ -21,7 +21,10 @@ ALLNORM_DEVICE u32 begin_row(const Params& params, Place place, u64 row, Waiter&
   const Rotation rotation = load_rotation(params, row);
   // Under way together with the state, so before the state is looked at.
   const InputVectors input = load_input_row(params, place, row);
-  if (rotation.buffer == kPoisonedRow) waiter.give_up();
+  if (rotation.buffer == kPoisonedRow) {
+    waiter.give_up();
+    return 0;  // a buffer that exists; nothing in it will be looked at
+  }
   if (waiter.alive()) Strategy::send(params, place, row, rotation, input);
   return rotation.buffer;
 }

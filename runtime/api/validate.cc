@@ -23,7 +23,9 @@ bool is_arithmetic(DataType dtype) {
 
 void check_input(const Tensor& input, Quant quant) {
   if (!is_arithmetic(input.dtype)) refuse("input.dtype", to_string(input.dtype), "f32, f16 or bf16 is allowed");
-  if (input.rows < 0) refuse("input.rows", fmt::format("{}", input.rows), "0 or more is allowed");
+  if (input.rows < 0 || input.rows > kMaxTokens) {
+    refuse("input.rows", fmt::format("{}", input.rows), fmt::format("0 to {} is allowed", kMaxTokens));
+  }
   if (!is_hidden_dim(input.columns, input.dtype, quant)) {
     refuse("input.columns (hidden_dim)", fmt::format("{}", input.columns),
            fmt::format("{} are allowed", allowed_hidden_dims(input.dtype, quant)));

@@ -18,6 +18,8 @@ using allnorm_kernel::Report;
 using allnorm_kernel::RowState;
 
 constexpr double kNanosecondsPerSecond = 1e9;
+/// Eleven days: the kernels count a deadline in 32 bits of about a millisecond.
+constexpr double kMaxTimeoutSeconds = 1e6;
 
 TokenCapacity capacity_of(const WorldOptions& options) {
   constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
@@ -40,6 +42,17 @@ const char* phase_name(std::uint32_t phase) {
     case Phase::kBroadcast: return "broadcast";
     default: return "one-shot";
   }
+}
+
+/// Who started it: ranks that gave up may have waited for one that itself had given up, at about the same time.
+std::uint32_t first_cause(const Control& control, std::uint32_t rank) {
+  for (int steps = 0; steps < kMaxWorldSize; steps++) {
+    const Report& report = control.reports[rank];
+    if (report.valid == 0 || report.waited_for >= kMaxWorldSize) break;
+    if (control.reports[report.waited_for].valid == 0) break;
+    rank = report.waited_for;
+  }
+  return rank;
 }
 
 WorkspaceStatus timed_out(const Report& report, std::uint32_t rank) {
@@ -67,9 +80,10 @@ WorkspaceStatus timed_out(const Report& report, std::uint32_t rank) {
 }
 
 std::uint64_t to_nanoseconds(double seconds) {
-  if (!(seconds >= 0.0) || seconds > 1e9) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("timeout_seconds: {} was given; 0 (wait for ever) to 1e9 is allowed", seconds));
+  if (!(seconds >= 0.0) || seconds > kMaxTimeoutSeconds) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("timeout_seconds: {} was given; 0 (wait for ever) to {} is allowed", seconds, kMaxTimeoutSeconds));
   }
   // A tiny limit must not become "none".
   return seconds == 0.0 ? 0 : std::max<std::uint64_t>(1, static_cast<std::uint64_t>(seconds * kNanosecondsPerSecond));
@@ -154,6 +168,7 @@ std::int64_t Workspace::max_tokens(Strategy strategy, int hidden_dim, DataType d
 }
 
 std::int64_t Workspace::required_bytes(const WorldOptions& options) {
+  check_options(options);
   return static_cast<std::int64_t>(SymmetricLayout::of(options).total_bytes);
 }
 
@@ -173,8 +188,8 @@ WorkspaceStatus Workspace::status() const {
         "abort() ended the calls of this World. Outputs since then are undefined; World::reset() starts anew.";
     return status;
   }
-  const std::uint32_t rank = control.poison - 1;
-  return timed_out(control.reports[rank % allnorm_kernel::kMaxRanks], rank);
+  const std::uint32_t rank = first_cause(control, (control.poison - 1) % allnorm_kernel::kMaxRanks);
+  return timed_out(control.reports[rank], rank);
 }
 
 void Workspace::abort() {

@@ -32,6 +32,9 @@ struct SymmetricLayout {
   static SymmetricLayout of(const WorldOptions& options);
 };
 
+/// Throws kInvalidArgument: the argument, what was given, what is allowed.
+void check_options(const WorldOptions& options);
+
 class Workspace::Impl {
  public:
   /// `table`: rank 0's, for everyone.

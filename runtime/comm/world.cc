@@ -8,7 +8,6 @@
 namespace allnorm {
 namespace {
 
-constexpr std::int64_t kMaxTokens = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxRowBytes = std::int64_t{kMaxHiddenDim} * 4;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::kInvalidArgument, message); }
@@ -17,6 +16,8 @@ void check_tokens(const char* name, std::int64_t tokens) {
   if (tokens < 0 || tokens > kMaxTokens)
     refuse(fmt::format("{}: {} was given; 0 to {} is allowed", name, tokens, kMaxTokens));
 }
+
+}  // namespace
 
 void check_options(const WorldOptions& options) {
   const std::size_t ranks = options.devices.size();
@@ -44,8 +45,6 @@ void check_options(const WorldOptions& options) {
   }
 }
 
-}  // namespace
-
 class World::Impl {
  public:
   Impl(Context::Impl& context, const WorldOptions& options) {
@@ -62,10 +61,12 @@ class World::Impl {
   }
 
   ~Impl() {
-    try {
-      synchronize();
-    } catch (const Error&) {
-      // A broken GPU has nothing to wait for, and a destructor nobody to tell.
+    for (const auto& rank : ranks_) {
+      try {
+        rank->impl().device().synchronize();
+      } catch (...) {
+        // A broken GPU has nothing to wait for, and a destructor nobody to tell; the others are still waited for.
+      }
     }
   }
   Impl(const Impl&) = delete;

@@ -13,6 +13,8 @@ namespace {
 constexpr std::array kUsualPaths = {"libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so.13",
                                     "/usr/local/cuda/lib64/libnvrtc.so.12"};
 
+constexpr int kFirstWithCache = 1209;
+
 void* open_library(const std::string& path, std::string& opened) {
   if (!path.empty()) {
     opened = path;
@@ -67,12 +69,14 @@ std::shared_ptr<const Nvrtc> Nvrtc::load(const std::string& path) {
   return nvrtc;
 }
 
-std::string Nvrtc::version() const {
+int Nvrtc::version_number() const {
   int major = 0;
   int minor = 0;
   check(version_(&major, &minor), "nvrtcVersion");
-  return fmt::format("{}.{}", major, minor);
+  return major * 100 + minor;
 }
+
+std::string Nvrtc::version() const { return fmt::format("{}.{}", version_number() / 100, version_number() % 100); }
 
 void Nvrtc::check(nvrtcResult result, const char* what) const {
   if (result == NVRTC_SUCCESS) return;
@@ -95,6 +99,8 @@ Nvrtc::Result Nvrtc::compile(const std::string& source, const std::string& name,
   }
   std::vector<const char*> option_pointers;
   for (const std::string& option : options) option_pointers.push_back(option.c_str());
+  // Its own cache would only double ours. It came with this version, and older ones refuse the option.
+  if (version_number() >= kFirstWithCache) option_pointers.push_back("--no-cache");
 
   nvrtcProgram program = nullptr;
   check(create_program_(&program, source.c_str(), name.c_str(), static_cast<int>(texts.size()), text_pointers.data(),

@@ -13,12 +13,14 @@ class PlainMemory final : public DeviceMemory {
  public:
   PlainMemory(const CudaDevice& device, std::size_t bytes) : device_(device) {
     const CurrentContext current(device_.driver(), device_.context());
+    const BesideCaptures beside(device_.driver());
     device_.driver().check(device_.driver().cuMemAlloc(&address_, bytes), "cuMemAlloc");
   }
   ~PlainMemory() override {
     CUcontext before = nullptr;
     device_.driver().cuCtxGetCurrent(&before);
     device_.driver().cuCtxSetCurrent(device_.context());
+    const BesideCaptures beside(device_.driver());
     device_.driver().cuMemFree(address_);
     device_.driver().cuCtxSetCurrent(before);
   }
