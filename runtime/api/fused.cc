@@ -125,13 +125,15 @@ void run(Workspace::Impl& workspace, const Call& call, Stream stream) {
 
 template <typename Call>
 void prepare_all(Workspace::Impl& workspace, const Call& call) {
+  if (call.input.rows == 0) return;
   Spec spec = spec_of(workspace, call);
+  choose(workspace, call.input.rows, call.strategy, spec);
+  check_capacity(workspace, call.input, spec.strategy);
   std::unordered_set<Spec, SpecHash> specs;
   for (std::int64_t tokens = 1; tokens <= call.input.rows; tokens++) {
     choose(workspace, tokens, call.strategy, spec);
     specs.insert(spec);
   }
-  check_capacity(workspace, call.input, spec.strategy);
   for (const Spec& each : specs) workspace.plans.insert(workspace.context.plans().get(workspace.device(), each));
 }
 
