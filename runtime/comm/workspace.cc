@@ -152,6 +152,7 @@ std::int64_t Workspace::max_tokens(Strategy strategy, int hidden_dim, DataType d
 }
 
 std::int64_t Workspace::required_bytes(const WorldOptions& options) {
+  check_options(options);
   return static_cast<std::int64_t>(SymmetricLayout::of(options).total_bytes);
 }
 

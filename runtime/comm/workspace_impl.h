@@ -32,6 +32,9 @@ struct SymmetricLayout {
   static SymmetricLayout of(const WorldOptions& options);
 };
 
+/// Throws kInvalidArgument. Whether there are such GPUs, and the timeout, is seen elsewhere.
+void check_options(const WorldOptions& options);
+
 class Workspace::Impl {
  public:
   /// `table`: rank 0's, for everyone.

@@ -8,15 +8,17 @@
 namespace allnorm {
 namespace {
 
-constexpr std::int64_t kMaxTokens = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxRowBytes = std::int64_t{kMaxHiddenDim} * 4;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::kInvalidArgument, message); }
 
 void check_tokens(const char* name, std::int64_t tokens) {
-  if (tokens < 0 || tokens > kMaxTokens)
-    refuse(fmt::format("{}: {} was given; 0 to {} is allowed", name, tokens, kMaxTokens));
+  if (tokens < 0 || tokens > kMaxCallTokens) {
+    refuse(fmt::format("{}: {} was given; 0 to {} is allowed", name, tokens, kMaxCallTokens));
+  }
 }
+
+}  // namespace
 
 void check_options(const WorldOptions& options) {
   const std::size_t ranks = options.devices.size();
@@ -43,8 +45,6 @@ void check_options(const WorldOptions& options) {
     refuse("max_tokens_one_shot, max_tokens_two_shot: both are 0; one must be at least 1");
   }
 }
-
-}  // namespace
 
 class World::Impl {
  public:

@@ -65,7 +65,7 @@ class ALLNORM_EXPORT Workspace {
 
   /// The most tokens of a call; 0 if its rows do not fit.
   std::int64_t max_tokens(Strategy strategy, int hidden_dim, DataType dtype) const noexcept;
-  /// Bytes of receive buffers that a rank of such a World takes.
+  /// Bytes of receive buffers that a rank of such a World takes. Throws kInvalidArgument for options that no World has.
   static std::int64_t required_bytes(const WorldOptions& options);
 
   /// Reads the device; does not wait for calls that run.
