@@ -131,6 +131,7 @@ void run(Workspace::Impl& workspace, const Call& call, Stream stream) {
 
 template <typename Call>
 void prepare_all(Workspace::Impl& workspace, const Call& call) {
+  if (call.input.rows == 0) return;
   Spec spec = spec_of(workspace, call);
   choose(workspace, call.input.rows, call.strategy, spec);
   check_capacity(workspace, call.input, spec.strategy);

@@ -23,8 +23,9 @@ bool is_arithmetic(DataType dtype) {
 
 void check_input(const Tensor& input, Quant quant) {
   if (!is_arithmetic(input.dtype)) refuse("input.dtype", to_string(input.dtype), "f32, f16 or bf16 is allowed");
-  if (input.rows < 0 || input.rows > kMaxTokens) {
-    refuse("input.rows", fmt::format("{}", input.rows), fmt::format("0 to {} is allowed", kMaxTokens));
+  // Without an upper bound the sizes in bytes could overflow.
+  if (input.rows < 0 || input.rows > kMaxCallTokens) {
+    refuse("input.rows (num_tokens)", fmt::format("{}", input.rows), fmt::format("0 to {} is allowed", kMaxCallTokens));
   }
   if (!is_hidden_dim(input.columns, input.dtype, quant)) {
     refuse("input.columns (hidden_dim)", fmt::format("{}", input.columns),
@@ -45,6 +46,7 @@ void check_dtype(const char* argument, const Tensor& tensor, DataType needed) {
 }
 
 void check_dtype(const char* argument, const Tensor& tensor, DataType one, DataType other) {
+  if (one == other) return check_dtype(argument, tensor, one);
   if (tensor.dtype != one && tensor.dtype != other) {
     refuse(argument, fmt::format("dtype {}", to_string(tensor.dtype)),
            fmt::format("{} or {} is needed", to_string(one), to_string(other)));
@@ -125,7 +127,8 @@ void check_numbers(const FusedCall& call) {
   }
 }
 
-void check_pointers(const FusedCall& call) {
+/// Before shapes: a tensor that was left out has no shape to complain of.
+void check_all_given(const FusedCall& call) {
   check_given("input", call.input, "a tensor is needed");
   check_given("residual_in", call.residual_in, "a tensor is needed");
   check_given("gamma", call.gamma, "a tensor is needed");
@@ -133,6 +136,9 @@ void check_pointers(const FusedCall& call) {
   if (call.quant == Quant::kNvfp4 || call.quant == Quant::kDynamicFp8) {
     check_given("scale_out", call.scale_out, "a tensor is needed");
   }
+}
+
+void check_alignments(const FusedCall& call) {
   check_aligned("input", call.input.data, kAlignment);
   check_aligned("residual_in", call.residual_in.data, kAlignment);
   check_aligned("gamma", call.gamma.data, kAlignment);
@@ -147,13 +153,13 @@ void check_quant(const FusedCall& call, bool quantized) {
   const bool known = call.quant == Quant::kNone || call.quant == Quant::kFp8 || call.quant == Quant::kNvfp4 ||
                      call.quant == Quant::kDynamicFp8;
   if (quantized && (!known || call.quant == Quant::kNone)) {
-    refuse("quant", fmt::format("{}", static_cast<int>(call.quant)),
+    refuse("quant", fmt::format("{} ({})", to_string(call.quant), static_cast<int>(call.quant)),
            "fp8 (1), nvfp4 (2) or dynamic_fp8 (3) is allowed; fused_allreduce_add_rmsnorm is the call without "
            "quantization");
   }
   if (!quantized && call.quant != Quant::kNone) {
-    refuse("quant", to_string(call.quant),
-           "none is allowed; fused_allreduce_add_rmsnorm_quant is the call with quantization");
+    refuse("quant", fmt::format("{} ({})", to_string(call.quant), static_cast<int>(call.quant)),
+           "none (0) is allowed; fused_allreduce_add_rmsnorm_quant is the call with quantization");
   }
 }
 
@@ -175,6 +181,10 @@ void validate(const FusedCall& call, bool quantized, Pointers pointers) {
   check_strategy(call.strategy);
   check_layout(call);
   check_input(call.input, call.quant);
+  const bool has_tokens = call.input.rows > 0;
+  // Which outputs there are decides the kernel, so that prepare() must know it as well.
+  if (!quantized && has_tokens) check_given("output", call.output, "the call without quantization needs it");
+  if (pointers == Pointers::kChecked && has_tokens) check_all_given(call);
   check_like_input("residual_in", call.residual_in, call.input);
   check_dtype("gamma", call.gamma, call.input.dtype, DataType::kF32);
   check_shape("gamma", call.gamma, 1, call.input.columns);
@@ -188,19 +198,21 @@ void validate(const FusedCall& call, bool quantized, Pointers pointers) {
     check_not_given("quant_out", call.quant_out, "the call without quantization has none");
     check_not_given("scale_out", call.scale_out, "the call without quantization has none");
   }
-  if (pointers == Pointers::kIgnored || call.input.rows == 0) return;
-  if (!quantized) check_given("output", call.output, "the call without quantization needs it");
-  check_pointers(call);
+  if (pointers == Pointers::kIgnored || !has_tokens) return;
+  check_alignments(call);
   check_overlaps(call);
 }
 
 void validate(const AllReduceCall& call, Pointers pointers) {
   check_strategy(call.strategy);
   check_input(call.input, Quant::kNone);
+  const bool follows_pointers = pointers == Pointers::kChecked && call.input.rows > 0;
+  if (follows_pointers) {
+    check_given("input", call.input, "a tensor is needed");
+    check_given("output", call.output, "a tensor is needed");
+  }
   check_like_input("output", call.output, call.input);
-  if (pointers == Pointers::kIgnored || call.input.rows == 0) return;
-  check_given("input", call.input, "a tensor is needed");
-  check_given("output", call.output, "a tensor is needed");
+  if (!follows_pointers) return;
   check_aligned("input", call.input.data, kAlignment);
   check_aligned("output", call.output.data, kAlignment);
   check_overlaps(call);

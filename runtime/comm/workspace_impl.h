@@ -32,7 +32,7 @@ struct SymmetricLayout {
   static SymmetricLayout of(const WorldOptions& options);
 };
 
-/// Throws kInvalidArgument: the argument, what was given, what is allowed.
+/// Throws kInvalidArgument. Whether there are such GPUs, and the timeout, is seen elsewhere.
 void check_options(const WorldOptions& options);
 
 class Workspace::Impl {

@@ -13,8 +13,9 @@ constexpr std::int64_t kMaxRowBytes = std::int64_t{kMaxHiddenDim} * 4;
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::kInvalidArgument, message); }
 
 void check_tokens(const char* name, std::int64_t tokens) {
-  if (tokens < 0 || tokens > kMaxTokens)
-    refuse(fmt::format("{}: {} was given; 0 to {} is allowed", name, tokens, kMaxTokens));
+  if (tokens < 0 || tokens > kMaxCallTokens) {
+    refuse(fmt::format("{}: {} was given; 0 to {} is allowed", name, tokens, kMaxCallTokens));
+  }
 }
 
 }  // namespace

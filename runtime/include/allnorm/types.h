@@ -61,8 +61,8 @@ using Stream = void*;
 inline constexpr int kMaxWorldSize = 72;
 /// The largest hidden_dim, in elements.
 inline constexpr int kMaxHiddenDim = 65536;
-/// The most tokens of any call.
-inline constexpr std::int64_t kMaxTokens = std::int64_t{1} << 24;
+/// The most tokens of a call, and of a workspace.
+inline constexpr std::int64_t kMaxCallTokens = std::int64_t{1} << 24;
 /// The most virtual ranks on one GPU (hardware queues).
 inline constexpr int kMaxVirtualRanks = 8;
 
