@@ -1,18 +1,17 @@
 #include "cache/sha256.h"
 
-#include <openssl/evp.h>
-
-#include <stdexcept>
+// The plain functions: EVP would read the user's OpenSSL configuration, and fail where that is broken.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 namespace allnorm::cache {
 
 Digest sha256(std::string_view bytes) {
   Digest digest{};
-  unsigned int size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
-      size != digest.size()) {
-    throw std::runtime_error("OpenSSL cannot compute a SHA-256 digest");
-  }
+  SHA256_CTX context;
+  SHA256_Init(&context);
+  SHA256_Update(&context, bytes.data(), bytes.size());
+  SHA256_Final(digest.data(), &context);
   return digest;
 }
 

@@ -1,7 +1,6 @@
 // SHA-256 of bytes in memory. The one place that knows where it comes from (OpenSSL's libcrypto).
 //
-// Throws std::runtime_error if libcrypto cannot do it (no memory, a broken configuration of
-// OpenSSL). Thread safety: free functions without state.
+// Thread safety: free functions without state.
 #ifndef ALLNORM_CACHE_SHA256_H_
 #define ALLNORM_CACHE_SHA256_H_
 

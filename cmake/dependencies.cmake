@@ -58,6 +58,3 @@ target_include_directories(allnorm_dependencies SYSTEM INTERFACE
 target_compile_definitions(allnorm_dependencies INTERFACE FMT_HEADER_ONLY SPDLOG_FMT_EXTERNAL)
 target_link_libraries(allnorm_dependencies INTERFACE
   ${ALLNORM_CRYPTO_LIBRARY} ${ALLNORM_BOOST_CONTEXT_LIBRARY} Threads::Threads ${CMAKE_DL_LIBS})
-if(ALLNORM_PORTABLE)
-  target_link_options(allnorm_dependencies INTERFACE -static-libstdc++ -static-libgcc)
-endif()

@@ -9,6 +9,12 @@ target_link_libraries(allnorm_objects PUBLIC allnorm_dependencies)
 
 add_library(allnorm_static STATIC)
 target_link_libraries(allnorm_static PUBLIC allnorm_objects)
+# Programs can hold the C++ library in themselves. liballnorm.so throws to its callers and must share theirs. Nothing holds
+# libgcc, the unwinder: with a second one, an exception that passes from one to the other aborts. So it was (g++ 12) when
+# one left liballnorm.so, and within a program when one passed glibc's pthread_once, which loads libgcc_s by itself.
+if(ALLNORM_PORTABLE)
+  target_link_options(allnorm_static INTERFACE -static-libstdc++)
+endif()
 
 add_library(allnorm SHARED)
 target_link_libraries(allnorm PRIVATE allnorm_objects)

@@ -4,29 +4,31 @@
 namespace allnorm_kernel {
 
 struct OneShot {
-  static ALLNORM_DEVICE u64 group(const Params& params, u64 row, u32 buffer) {
-    return params.one_shot_offset + slot_group(params, row, buffer, kWorldSize);
+  static ALLNORM_DEVICE u64 first_slot_of(const Params& params, u64 row, u32 buffer) {
+    return first_slot(params, params.one_shot, kWorldSize, row, buffer);
   }
 
   static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation,
                                   const InputVectors& input) {
-    const u64 slot = group(params, row, rotation.buffer) + params.rank * params.slot_bytes;
+    const u64 slot = first_slot_of(params, row, rotation.buffer) + params.rank * params.one_shot.source_bytes;
 #pragma unroll
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (place.has(i)) publish(params, slot + place.vector(i) * sizeof(Words4), input.values[i]);
     }
-    const u64 stale = group(params, row, previous_buffer(rotation.buffer));
-    clear<spec::kMulticast>(params, place, params.symmetric[params.rank] + stale, rotation.dirty_vectors);
+    const u64 stale = first_slot_of(params, row, previous_buffer(rotation.buffer));
+    clear<spec::kMulticast>(params, place, params.symmetric[params.rank] + stale, params.one_shot.source_bytes,
+                            rotation.dirty_vectors);
   }
 
   static ALLNORM_DEVICE void sum(const Params& params, Place place, u64 row, u32 buffer, Waiter& waiter,
                                  RowValues& mine) {
-    const char* slots = params.symmetric[params.rank] + group(params, row, buffer);
+    const char* slots = params.symmetric[params.rank] + first_slot_of(params, row, buffer);
 #pragma unroll
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (!place.has(i)) continue;
       float sum[kVectorElements];
-      gather<spec::kMulticast>(params, waiter, slots, place.vector(i), mine.values[i], {0, Phase::kOneShot, row}, sum);
+      gather<(spec::kMulticast && kWorldSize > 1)>(params, waiter, slots, params.one_shot.source_bytes, place.vector(i),
+                                                   mine.values[i], {0, Phase::kOneShot, row}, sum);
       mine.values[i] = pack(sum);
     }
   }

@@ -47,6 +47,13 @@ struct alignas(16) Control {
   Report reports[kMaxRanks];
 };
 
+/// A part of each rank's symmetric memory that holds rows in transit: [buffer][source rank][row], each a slot of the
+/// same size, so that the rows of a call lie side by side. Fixed at creation.
+struct Region {
+  u64 offset;        ///< From the start of the symmetric memory.
+  u64 source_bytes;  ///< From a source's slots to the next one's: rows * slot size.
+};
+
 template <int kRanks>
 struct ParamsFor {
   const void* input;        ///< [tokens, hidden_dim] of the dtype
@@ -62,11 +69,11 @@ struct ParamsFor {
   float weight_bias;
   u32 rank;
   u64 tokens;
-  RowState* states;     ///< of the kernel's strategy, one a row
-  u64 slot_bytes;       ///< stride of the row slots, fixed at creation
-  u64 one_shot_offset;  ///< of the regions, in each rank's symmetric memory
-  u64 scatter_offset;
-  u64 broadcast_offset;
+  RowState* states;  ///< of the kernel's strategy, one a row
+  u64 slot_bytes;    ///< of a row slot: the largest row
+  Region one_shot;
+  Region scatter;           ///< rows that this rank owns
+  Region broadcast;         ///< one source: the owner
   char* multicast;          ///< the symmetric memory of all ranks at once, or null
   char* symmetric[kRanks];  ///< each rank's symmetric memory, as mapped here
 };

@@ -9,9 +9,9 @@
 
 namespace allnorm_kernel {
 
-/// Offset of the slot group of a row in its region. `slots` are the slots that a row has in one buffer.
-ALLNORM_DEVICE u64 slot_group(const Params& params, u64 row, u32 buffer, u32 slots) {
-  return (row * kBuffers + buffer) * slots * params.slot_bytes;
+/// Where source 0's slot of a row lies; the other sources' follow at strides of region.source_bytes.
+ALLNORM_DEVICE u64 first_slot(const Params& params, const Region& region, u32 sources, u64 row, u32 buffer) {
+  return region.offset + buffer * sources * region.source_bytes + row * params.slot_bytes;
 }
 
 ALLNORM_DEVICE u32 previous_buffer(u32 buffer) { return buffer == 0 ? kBuffers - 1 : buffer - 1; }
@@ -74,17 +74,18 @@ ALLNORM_DEVICE void clear_slot(Place place, char* slot, u32 dirty_vectors) {
   }
 }
 
-/// The same for the slots of all ranks in a group.
+/// The same for a row's slots of all ranks.
 template <bool kOwnHasSlot>
-ALLNORM_DEVICE void clear(const Params& params, Place place, char* group, u32 dirty_vectors) {
+ALLNORM_DEVICE void clear(const Params& params, Place place, char* first, u64 source_bytes, u32 dirty_vectors) {
 #pragma unroll(kWorldSize <= 8 ? kWorldSize : 1)
   for (u32 rank = 0; rank < kWorldSize; rank++) {
-    if (kOwnHasSlot || rank != params.rank) clear_slot(place, group + rank * params.slot_bytes, dirty_vectors);
+    if (kOwnHasSlot || rank != params.rank) clear_slot(place, first + rank * source_bytes, dirty_vectors);
   }
 }
 
 /// Polls a slot until no word of the vector is the sentinel.
 ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, const WaitFor& what) {
+  if (!waiter.alive()) return {};
   Words4 v = load_relaxed_system(slot);
   for (u32 polls = 1; waiter.alive() && has_sentinel(v); polls++) {
     v = load_relaxed_system(slot);
@@ -93,19 +94,19 @@ ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, cons
   return v;
 }
 
-/// Sums a vector over all ranks, in rank order from +0 (section 3, rule 1). `group` is the row's
+/// Sums a vector over all ranks, in rank order from +0 (section 3, rule 1). `first` is the first of the row's
 /// kWorldSize slots here; `own` is this rank's vector, which is in its slot only where it was sent
 /// by multicast. The loads of a batch are in flight together, and only what is missing is polled.
 template <bool kOwnHasSlot>
-ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* group, u32 vector, Words4 own,
-                           WaitFor what, float (&sum)[kVectorElements]) {
+ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* first, u64 source_bytes, u32 vector,
+                           Words4 own, WaitFor what, float (&sum)[kVectorElements]) {
   constexpr u32 kBatch = kGatherBatch;
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j++) sum[j] = 0.0f;
-  const char* slots = group + vector * sizeof(Words4);
+  const char* slots = first + vector * sizeof(Words4);
 #pragma unroll 1
   for (u32 base = 0; base < kWorldSize && waiter.alive(); base += kBatch) {
-    const auto slot = [&](u32 j) { return reinterpret_cast<const Words4*>(slots + (base + j) * params.slot_bytes); };
+    const auto slot = [&](u32 j) { return reinterpret_cast<const Words4*>(slots + (base + j) * source_bytes); };
     Words4 values[kBatch];
 #pragma unroll
     for (u32 j = 0; j < kBatch; j++) {

@@ -6,12 +6,12 @@ namespace allnorm_kernel {
 struct TwoShot {
   static ALLNORM_DEVICE u32 owner_of(u64 row) { return static_cast<u32>(row % kWorldSize); }
   /// A slot a rank, at the row's owner alone.
-  static ALLNORM_DEVICE u64 scatter_group(const Params& params, u64 row, u32 buffer) {
-    return params.scatter_offset + slot_group(params, row / kWorldSize, buffer, kWorldSize);
+  static ALLNORM_DEVICE u64 first_scatter_slot(const Params& params, u64 row, u32 buffer) {
+    return first_slot(params, params.scatter, kWorldSize, row / kWorldSize, buffer);
   }
   /// One slot, at every rank.
   static ALLNORM_DEVICE u64 broadcast_slot(const Params& params, u64 row, u32 buffer) {
-    return params.broadcast_offset + slot_group(params, row, buffer, 1);
+    return first_slot(params, params.broadcast, 1, row, buffer);
   }
   /// The owner has its sum; only a multicast stores it into its slot as well.
   static ALLNORM_DEVICE bool has_broadcast(const Params& params, u32 owner) {
@@ -23,14 +23,15 @@ struct TwoShot {
     const u32 owner = owner_of(row), stale = previous_buffer(rotation.buffer);
     char* own_memory = params.symmetric[params.rank];
     if (owner != params.rank) {
-      char* slot =
-          params.symmetric[owner] + scatter_group(params, row, rotation.buffer) + params.rank * params.slot_bytes;
+      char* slot = params.symmetric[owner] + first_scatter_slot(params, row, rotation.buffer) +
+                   params.rank * params.scatter.source_bytes;
 #pragma unroll
       for (u32 i = 0; i < kChunksPerWarp; i++) {
         if (place.has(i)) store_relaxed_system(reinterpret_cast<Words4*>(slot) + place.vector(i), input.values[i]);
       }
     } else {
-      clear<false>(params, place, own_memory + scatter_group(params, row, stale), rotation.dirty_vectors);
+      clear<false>(params, place, own_memory + first_scatter_slot(params, row, stale), params.scatter.source_bytes,
+                   rotation.dirty_vectors);
     }
     if (has_broadcast(params, owner)) {
       clear_slot(place, own_memory + broadcast_slot(params, row, stale), rotation.dirty_vectors);
@@ -47,8 +48,8 @@ struct TwoShot {
       if (!place.has(i)) continue;
       if (owner == params.rank) {
         float sum[kVectorElements];
-        gather<false>(params, waiter, own_memory + scatter_group(params, row, buffer), place.vector(i), mine.values[i],
-                      {0, Phase::kScatter, row}, sum);
+        gather<false>(params, waiter, own_memory + first_scatter_slot(params, row, buffer), params.scatter.source_bytes,
+                      place.vector(i), mine.values[i], {0, Phase::kScatter, row}, sum);
         mine.values[i] = pack(sum);
         // A sum that was given up is partial: nobody must see it.
         if (kWorldSize > 1 && waiter.alive()) {

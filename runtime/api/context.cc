@@ -10,13 +10,23 @@
 
 namespace allnorm {
 
+namespace {
+
+/// Sets the log level before anything logs.
+Env read_environment() {
+  Env env = Env::from_process();
+  log::set_environment_level(env.log_level);
+  return env;
+}
+
+}  // namespace
+
 Context::Impl::Impl(const ContextOptions& options)
-    : env_(Env::from_process()),
+    : env_(read_environment()),
       options_(options),
       driver_(cuda::Driver::load(env_.driver_path)),
       compiler_(env_, options.cache_directory),
       plans_(compiler_) {
-  log::set_environment_level(env_.log_level);
   int count = 0;
   driver_->check(driver_->cuDeviceGetCount(&count), "cuDeviceGetCount");
   devices_.resize(static_cast<std::size_t>(count));

@@ -43,7 +43,7 @@ Spec spec_of(const Workspace::Impl& workspace, const FusedCall& call) {
   spec.operation = Operation::kFused;
   spec.gamma_dtype = call.gamma.dtype;
   spec.quant = call.quant;
-  spec.has_output = call.output.data != nullptr;
+  spec.has_output = call.quant == Quant::kNone || call.output.data != nullptr;
   spec.has_residual_out = call.residual_out.data != nullptr;
   if (call.quant == Quant::kNvfp4) {
     spec.layout = call.layout;
@@ -80,18 +80,24 @@ const Plan& plan_of(Workspace::Impl& workspace, const Spec& spec, Stream stream)
   return plan;
 }
 
+/// Clusters of this rank that can be resident beside those of the ranks that share its GPU.
+unsigned resident_clusters(const Workspace::Impl& workspace, const Plan& plan) {
+  const unsigned resident = plan.kernel->max_resident_clusters() / static_cast<unsigned>(workspace.ranks_on_device);
+  if (resident == 0) {
+    throw Error(
+        ErrorCode::kUnsupported,
+        fmt::format("{} virtual ranks do not fit on GPU {} together with rows of hidden_dim {}; use fewer ranks",
+                    workspace.ranks_on_device, workspace.device().ordinal(), plan.spec.hidden_dim));
+  }
+  return resident;
+}
+
 void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, Stream stream) {
   KernelParams& params = workspace.params;
   params.tokens = static_cast<std::uint64_t>(tokens);
   auto* states = static_cast<allnorm_kernel::RowState*>(workspace.states->data());
   params.states = plan.spec.strategy == Strategy::kOneShot ? states : states + workspace.options.max_tokens_one_shot;
-  const unsigned resident = plan.kernel->max_resident_clusters() / static_cast<unsigned>(workspace.ranks_on_device);
-  if (resident == 0) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("{} virtual ranks do not fit on GPU {} together with rows of hidden_dim {}",
-                            workspace.ranks_on_device, workspace.device().ordinal(), plan.spec.hidden_dim));
-  }
-  const auto clusters = static_cast<unsigned>(std::min<std::int64_t>(tokens, resident));
+  const auto clusters = static_cast<unsigned>(std::min<std::int64_t>(tokens, resident_clusters(workspace, plan)));
   plan.kernel->launch(clusters, &params, stream);
 }
 
@@ -134,7 +140,11 @@ void prepare_all(Workspace::Impl& workspace, const Call& call) {
     choose(workspace, tokens, call.strategy, spec);
     specs.insert(spec);
   }
-  for (const Spec& each : specs) workspace.plans.insert(workspace.context.plans().get(workspace.device(), each));
+  for (const Spec& each : specs) {
+    const Plan& plan = workspace.context.plans().get(workspace.device(), each);
+    resident_clusters(workspace, plan);  // throws where the ranks do not fit together
+    workspace.plans.insert(plan);
+  }
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ using allnorm_kernel::Report;
 using allnorm_kernel::RowState;
 
 constexpr double kNanosecondsPerSecond = 1e9;
+/// Eleven days: the kernels count a deadline in 32 bits of about a millisecond.
+constexpr double kMaxTimeoutSeconds = 1e6;
 
 TokenCapacity capacity_of(const WorldOptions& options) {
   constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
@@ -40,6 +42,17 @@ const char* phase_name(std::uint32_t phase) {
     case Phase::kBroadcast: return "broadcast";
     default: return "one-shot";
   }
+}
+
+/// Who started it: ranks that gave up may have waited for one that itself had given up, at about the same time.
+std::uint32_t first_cause(const Control& control, std::uint32_t rank) {
+  for (int steps = 0; steps < kMaxWorldSize; steps++) {
+    const Report& report = control.reports[rank];
+    if (report.valid == 0 || report.waited_for >= kMaxWorldSize) break;
+    if (control.reports[report.waited_for].valid == 0) break;
+    rank = report.waited_for;
+  }
+  return rank;
 }
 
 WorkspaceStatus timed_out(const Report& report, std::uint32_t rank) {
@@ -67,9 +80,10 @@ WorkspaceStatus timed_out(const Report& report, std::uint32_t rank) {
 }
 
 std::uint64_t to_nanoseconds(double seconds) {
-  if (!(seconds >= 0.0) || seconds > 1e9) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("timeout_seconds: {} was given; 0 (wait for ever) to 1e9 is allowed", seconds));
+  if (!(seconds >= 0.0) || seconds > kMaxTimeoutSeconds) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("timeout_seconds: {} was given; 0 (wait for ever) to {} is allowed", seconds, kMaxTimeoutSeconds));
   }
   // A tiny limit must not become "none".
   return seconds == 0.0 ? 0 : std::max<std::uint64_t>(1, static_cast<std::uint64_t>(seconds * kNanosecondsPerSecond));
@@ -85,13 +99,15 @@ SymmetricLayout SymmetricLayout::of(const WorldOptions& options) {
   const std::uint64_t owned_rows = ranks == 0 ? 0 : (two_shot_rows + ranks - 1) / ranks;
   constexpr std::uint64_t kAlignment = 256;
   layout.slot_bytes = static_cast<std::uint64_t>(options.max_row_bytes);
-  layout.one_shot_offset = (sizeof(Control) + kAlignment - 1) / kAlignment * kAlignment;
-  layout.total_bytes = layout.one_shot_offset;
-  if (ranks > 1) {
-    layout.scatter_offset = layout.one_shot_offset + one_shot_rows * kBuffers * ranks * layout.slot_bytes;
-    layout.broadcast_offset = layout.scatter_offset + owned_rows * kBuffers * ranks * layout.slot_bytes;
-    layout.total_bytes = layout.broadcast_offset + two_shot_rows * kBuffers * layout.slot_bytes;
-  }
+  layout.total_bytes = (sizeof(Control) + kAlignment - 1) / kAlignment * kAlignment;
+  const auto append = [&](std::uint64_t rows, std::uint64_t sources) {
+    const allnorm_kernel::Region region = {layout.total_bytes, rows * layout.slot_bytes};
+    if (ranks > 1) layout.total_bytes += kBuffers * sources * region.source_bytes;
+    return region;
+  };
+  layout.one_shot = append(one_shot_rows, ranks);
+  layout.scatter = append(owned_rows, ranks);
+  layout.broadcast = append(two_shot_rows, 1);
   return layout;
 }
 
@@ -116,17 +132,17 @@ Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_o
   states = device_.allocate(std::max<std::size_t>(1, rows) * sizeof(RowState));
   params.rank = static_cast<std::uint32_t>(rank);
   params.slot_bytes = layout.slot_bytes;
-  params.one_shot_offset = layout.one_shot_offset;
-  params.scatter_offset = layout.scatter_offset;
-  params.broadcast_offset = layout.broadcast_offset;
+  params.one_shot = layout.one_shot;
+  params.scatter = layout.scatter;
+  params.broadcast = layout.broadcast;
   renew();
 }
 
 void Workspace::Impl::renew() {
   auto* base = static_cast<char*>(symmetric->data());
   const auto rows = static_cast<std::size_t>(options.max_tokens_one_shot + options.max_tokens_two_shot);
-  device_.fill_words(base + layout.one_shot_offset, allnorm_kernel::kSentinel,
-                     layout.total_bytes - layout.one_shot_offset);
+  device_.fill_words(base + layout.one_shot.offset, allnorm_kernel::kSentinel,
+                     layout.total_bytes - layout.one_shot.offset);
   device_.fill_words(states->data(), 0, std::max<std::size_t>(1, rows) * sizeof(RowState));
   Control control{};
   control.timeout_nanoseconds = timeout_nanoseconds;
@@ -172,8 +188,8 @@ WorkspaceStatus Workspace::status() const {
         "abort() ended the calls of this World. Outputs since then are undefined; World::reset() starts anew.";
     return status;
   }
-  const std::uint32_t rank = control.poison - 1;
-  return timed_out(control.reports[rank % allnorm_kernel::kMaxRanks], rank);
+  const std::uint32_t rank = first_cause(control, (control.poison - 1) % allnorm_kernel::kMaxRanks);
+  return timed_out(control.reports[rank], rank);
 }
 
 void Workspace::abort() {

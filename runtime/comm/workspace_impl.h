@@ -19,14 +19,14 @@ namespace allnorm {
 
 using KernelParams = allnorm_kernel::ParamsFor<kMaxWorldSize>;
 
-/// Offsets and sizes in a rank's symmetric memory. A row has, in each of the three buffers, a slot a rank in the
-/// one-shot region; a slot a rank in the scatter region of its owner; and one slot in the broadcast region. Nothing
-/// depends on a call's tokens, hidden_dim or dtype (design, section 4, rule 4).
+/// Offsets and sizes in a rank's symmetric memory. In each of the three buffers a row has a slot a rank in the one-shot
+/// region; a slot a rank in the scatter region of its owner; and one slot in the broadcast region. Nothing depends on a
+/// call's tokens, hidden_dim or dtype (design, section 4, rule 4).
 struct SymmetricLayout {
   std::uint64_t slot_bytes = 0;
-  std::uint64_t one_shot_offset = 0;
-  std::uint64_t scatter_offset = 0;
-  std::uint64_t broadcast_offset = 0;
+  allnorm_kernel::Region one_shot{};
+  allnorm_kernel::Region scatter{};
+  allnorm_kernel::Region broadcast{};
   std::uint64_t total_bytes = 0;
 
   static SymmetricLayout of(const WorldOptions& options);

@@ -62,10 +62,12 @@ class World::Impl {
   }
 
   ~Impl() {
-    try {
-      synchronize();
-    } catch (const Error&) {
-      // A broken GPU has nothing to wait for, and a destructor nobody to tell.
+    for (const auto& rank : ranks_) {
+      try {
+        rank->impl().device().synchronize();
+      } catch (...) {
+        // A broken GPU has nothing to wait for, and a destructor nobody to tell; the others are still waited for.
+      }
     }
   }
   Impl(const Impl&) = delete;

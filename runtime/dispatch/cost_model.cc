@@ -26,7 +26,8 @@ double estimate_microseconds(Strategy strategy, int world_size, std::int64_t tok
   // In double: no product of sizes can overflow.
   const double peers = world_size - 1;
   const double rows = static_cast<double>(tokens);
-  const double owned_rows = static_cast<double>((tokens - 1) / world_size + 1);
+  const std::int64_t owned = (tokens - 1) / world_size + 1;
+  const double owned_rows = static_cast<double>(owned);
 
   double hops = 1;
   double row_transfers = peers * rows;  // Those that arrive; by unicast as many leave.

@@ -14,10 +14,13 @@ constexpr int kNvfp4Block = 16;
 /// A spread row keeps a warp for each of the four schedulers of a multiprocessor; below that the
 /// cluster's barriers cost more than the spreading gains.
 constexpr int kMinWarpsOfSpreadRow = 4;
-/// More chunks a warp are more registers, hence fewer warps that hide latency.
-constexpr int kMaxDefaultChunksPerWarp = 4;
-/// With more warps a thread has too few registers for several chunks.
-constexpr int kMaxDefaultWarpsOfSeveralChunks = 16;
+/// More chunks a warp are more registers, hence fewer warps, and a larger kernel that takes longer to compile.
+struct ChunkLimits {
+  int chunks_per_warp;
+  int warps_of_several_chunks;
+};
+constexpr ChunkLimits kFewChunks = {2, 28};
+constexpr ChunkLimits kManyChunks = {4, 16};
 constexpr int kMaxTunedChunksPerWarp = 8;
 
 constexpr int divide_up(int a, int b) noexcept { return (a + b - 1) / b; }
@@ -111,17 +114,19 @@ Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens, i
   }
   if (found) return best;
 
-  // Many tokens (or a short row): no cluster if a CTA can hold the row, else the smallest. The
-  // least room to spare, then the fewest chunks a warp.
-  for (const int ctas : kClusterSizes) {
-    for (int per_warp = 1; per_warp <= kMaxDefaultChunksPerWarp; ++per_warp) {
-      const int warps = divide_up(chunks, ctas * per_warp);
-      if (warps > (per_warp == 1 ? kMaxWarpsPerCta : kMaxDefaultWarpsOfSeveralChunks)) continue;
-      if (found && ctas * warps * per_warp >= chunk_slots(best)) continue;
-      best = make_geometry(ctas, warps, per_warp);
-      found = true;
+  // Many tokens (or a short row): no cluster if a CTA can hold the row, else the smallest. The least
+  // room to spare, then the fewest chunks a warp; more than two only where no cluster does without.
+  for (const auto& limits : {kFewChunks, kManyChunks}) {
+    for (const int ctas : kClusterSizes) {
+      for (int per_warp = 1; per_warp <= limits.chunks_per_warp; ++per_warp) {
+        const int warps = divide_up(chunks, ctas * per_warp);
+        if (warps > (per_warp == 1 ? kMaxWarpsPerCta : limits.warps_of_several_chunks)) continue;
+        if (found && ctas * warps * per_warp >= chunk_slots(best)) continue;
+        best = make_geometry(ctas, warps, per_warp);
+        found = true;
+      }
+      if (found) return best;
     }
-    if (found) break;
   }
   return best;
 }

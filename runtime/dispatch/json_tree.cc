@@ -159,6 +159,7 @@ JsonNode parse_json(std::string_view text, const std::string& file) {
   }
   CountingIterator::Position position;
   TreeBuilder builder(&position);
+  // The end bounds it. NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
   const CountingIterator begin(text.data(), &position);
   const CountingIterator end(text.data() + text.size(), &position);
   if (!nlohmann::json::sax_parse(begin, end, &builder)) {

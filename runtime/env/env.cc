@@ -17,7 +17,7 @@ namespace {
 // Deadlines are counted in nanoseconds: less than a millisecond would cut off healthy calls (and
 // the smallest values would round to 0, which means no limit), more than this would overflow.
 constexpr double kMinTimeoutSeconds = 0.001;
-constexpr double kMaxTimeoutSeconds = 1e9;
+constexpr double kMaxTimeoutSeconds = 1e6;
 
 constexpr Env::Variable kVariables[] = {
     {"ALLNORM_LOG", "warn",
@@ -30,7 +30,7 @@ constexpr Env::Variable kVariables[] = {
      "Where the user's tuned tables lie, as tables/*.json; an absolute path."},
     {"ALLNORM_TABLE", "", "A tuned table to use before all others."},
     {"ALLNORM_TIMEOUT_SECONDS", "30",
-     "How long a kernel waits for a peer, a decimal number (0.001 to 1000000000); 0 is no limit."},
+     "How long a kernel waits for a peer, a decimal number (0.001 to 1000000); 0 is no limit."},
     {"ALLNORM_MULTICAST", "0", "1 asks for stores to multicast addresses, where the site does not forbid them."},
     {"ALLNORM_DRIVER", "libcuda.so.1",
      "The CUDA driver library: an absolute path, or a name that the loader searches for."},
@@ -102,7 +102,7 @@ double timeout(const Env::Getter& get, const char* name) {
   const auto [stop, error] = std::from_chars(value.data(), end, seconds, std::chars_format::fixed);
   const bool in_range = seconds == 0 || (seconds >= kMinTimeoutSeconds && seconds <= kMaxTimeoutSeconds);
   if (!plain || error != std::errc() || stop != end || !in_range) {
-    reject(name, value, "a decimal number of seconds from 0.001 to 1000000000, or 0 for no limit");
+    reject(name, value, "a decimal number of seconds from 0.001 to 1000000, or 0 for no limit");
   }
   return seconds;
 }

@@ -21,7 +21,13 @@ constexpr int kKeySchema = 1;
 
 KernelCompiler::KernelCompiler(const Env& env, const std::string& cache_directory)
     : env_(env), sources_(env.kernel_dir) {
-  if (!cache_directory.empty()) {
+  const bool off = !env_.cache_enabled && !env_.cache_dir.empty();  // ALLNORM_CACHE=off, not just no place for it
+  if (!cache_directory.empty() && !off) {
+    if (cache_directory.front() != '/') {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("ContextOptions::cache_directory: {} was given; an absolute path is needed", cache_directory));
+    }
     store_.emplace(cache_directory);
   } else if (env_.cache_enabled) {
     store_.emplace(env_.cache_dir);

@@ -13,6 +13,8 @@ namespace {
 constexpr std::array kUsualPaths = {"libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so.13",
                                     "/usr/local/cuda/lib64/libnvrtc.so.12"};
 
+constexpr int kFirstWithCache = 1209;
+
 void* open_library(const std::string& path, std::string& opened) {
   if (!path.empty()) {
     opened = path;
@@ -28,6 +30,16 @@ void* open_library(const std::string& path, std::string& opened) {
       fmt::format("a kernel must be compiled and NVRTC was not found (tried {}); install the CUDA toolkit or the "
                   "pip package nvidia-cuda-nvrtc, or name the library in ALLNORM_NVRTC",
                   fmt::join(kUsualPaths, ", ")));
+}
+
+// NVRTC opens its builtins by their bare name. Where it lies outside the dynamic linker's paths (a pip package), they
+// are only found because they are loaded already. Failing is no error yet: NVRTC then says itself what it misses.
+void load_builtins_beside(const void* nvrtc_symbol, const std::string& version) {
+  Dl_info info{};
+  if (dladdr(nvrtc_symbol, &info) == 0) return;
+  const std::string library = info.dli_fname;
+  const std::string folder = library.substr(0, library.rfind('/') + 1);
+  dlopen(fmt::format("{}libnvrtc-builtins.so.{}", folder, version).c_str(), RTLD_NOW | RTLD_LOCAL);
 }
 
 }  // namespace
@@ -53,15 +65,18 @@ std::shared_ptr<const Nvrtc> Nvrtc::load(const std::string& path) {
   find(nvrtc->get_cubin_, "nvrtcGetCUBIN");
   find(nvrtc->get_ptx_size_, "nvrtcGetPTXSize");
   find(nvrtc->get_ptx_, "nvrtcGetPTX");
+  load_builtins_beside(dlsym(library, "nvrtcVersion"), nvrtc->version());
   return nvrtc;
 }
 
-std::string Nvrtc::version() const {
+int Nvrtc::version_number() const {
   int major = 0;
   int minor = 0;
   check(version_(&major, &minor), "nvrtcVersion");
-  return fmt::format("{}.{}", major, minor);
+  return major * 100 + minor;
 }
+
+std::string Nvrtc::version() const { return fmt::format("{}.{}", version_number() / 100, version_number() % 100); }
 
 void Nvrtc::check(nvrtcResult result, const char* what) const {
   if (result == NVRTC_SUCCESS) return;
@@ -84,6 +99,8 @@ Nvrtc::Result Nvrtc::compile(const std::string& source, const std::string& name,
   }
   std::vector<const char*> option_pointers;
   for (const std::string& option : options) option_pointers.push_back(option.c_str());
+  // Its own cache would only double ours. It came with this version, and older ones refuse the option.
+  if (version_number() >= kFirstWithCache) option_pointers.push_back("--no-cache");
 
   nvrtcProgram program = nullptr;
   check(create_program_(&program, source.c_str(), name.c_str(), static_cast<int>(texts.size()), text_pointers.data(),

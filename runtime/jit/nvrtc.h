@@ -29,7 +29,7 @@ class Nvrtc {
   /// Throws kCompiler if there is none.
   static std::shared_ptr<const Nvrtc> load(const std::string& path);
 
-  /// "13.0"
+  /// "13.0". sm_100a and sm_120a need 12.8, sm_103a needs 12.9.
   std::string version() const;
   /// What dlopen was given.
   const std::string& path() const noexcept { return path_; }
@@ -39,6 +39,7 @@ class Nvrtc {
                  const std::vector<std::string>& options, bool want_ptx = false) const;
 
  private:
+  int version_number() const;  ///< 1209 for 12.9
   void check(nvrtcResult result, const char* what) const;
 
   std::string path_;

@@ -21,6 +21,11 @@ const Plan& PlanStore::get(Device& device, const Spec& spec) {
     try {
       promise.set_value(make(device, spec));
     } catch (...) {
+      {
+        // Whoever waits gets this failure; who asks later tries again, since the cause may have passed.
+        const std::lock_guard lock(mutex_);
+        plans_.erase(Key{&device, spec});
+      }
       promise.set_exception(std::current_exception());
     }
   }

@@ -1,7 +1,8 @@
 // Plan: a Spec compiled, loaded on a device and ready to launch; PlanStore: all Plans of a Context.
 //
 // Plans live as long as the store, so that a pointer to one may be kept. PlanStore: any thread; each Plan is compiled
-// and loaded once, whoever asks meanwhile waits for it; a failure is remembered and thrown again.
+// and loaded once, whoever asks meanwhile waits for it. A failure is everyone's who waits; the next who asks tries
+// again.
 #ifndef ALLNORM_JIT_PLAN_H_
 #define ALLNORM_JIT_PLAN_H_
 

@@ -65,8 +65,7 @@ std::vector<std::string> compile_options(Target target) {
           "-ftz=false",
           "-prec-div=true",
           "-prec-sqrt=true",
-          "--no-source-include",
-          "--no-cache"};
+          "--no-source-include"};
 }
 
 const char* kernel_name(Strategy strategy) {

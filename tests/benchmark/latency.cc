@@ -26,7 +26,7 @@ namespace {
 using namespace allnorm;
 
 constexpr int kCalls = 40;
-constexpr std::int64_t kMaxTokens = 4096;
+constexpr std::int64_t kLargestCall = 4096;
 
 struct Options {
   int hidden = 7168;
@@ -123,34 +123,34 @@ class Bench {
     WorldOptions world;
     world.devices = {0, 1};
     world.max_row_bytes = options.hidden * static_cast<int>(size_of(parse_data_type(options.dtype)));
-    world.max_tokens_one_shot = world.max_tokens_two_shot = kMaxTokens;
+    world.max_tokens_one_shot = world.max_tokens_two_shot = kLargestCall;
     world.timeout_seconds = 5.0;
     return world;
   }
 
   void make_call(Rank& rank) {
     const DataType dtype = parse_data_type(options_.dtype);
-    const std::size_t bytes = static_cast<std::size_t>(kMaxTokens * options_.hidden) * size_of(dtype);
+    const std::size_t bytes = static_cast<std::size_t>(kLargestCall * options_.hidden) * size_of(dtype);
     const std::uint32_t ones = dtype == DataType::kBF16  ? 0x3F8C3F91
                                : dtype == DataType::kF16 ? 0x3C1D3C2B
                                                          : 0x3F8C3F91;
     FusedCall& call = rank.call;
-    call.input = {rank.allocate(bytes, ones), dtype, kMaxTokens, options_.hidden};
-    call.residual_in = {rank.allocate(bytes, ones), dtype, kMaxTokens, options_.hidden};
+    call.input = {rank.allocate(bytes, ones), dtype, kLargestCall, options_.hidden};
+    call.residual_in = {rank.allocate(bytes, ones), dtype, kLargestCall, options_.hidden};
     call.gamma = {rank.allocate(static_cast<std::size_t>(options_.hidden) * size_of(dtype), ones), dtype, 1,
                   options_.hidden};
-    call.residual_out = {rank.allocate(bytes, 0), dtype, kMaxTokens, options_.hidden};
+    call.residual_out = {rank.allocate(bytes, 0), dtype, kLargestCall, options_.hidden};
     call.quant = parse_quant(options_.quant);
     call.layout = parse_layout(options_.layout);
     call.output_scale = 0.05f;
     call.epsilon = 1e-6f;
     if (call.quant == Quant::kNone) {
-      call.output = {rank.allocate(bytes, 0), dtype, kMaxTokens, options_.hidden};
+      call.output = {rank.allocate(bytes, 0), dtype, kLargestCall, options_.hidden};
       return;
     }
-    call.quant_out = {rank.allocate(bytes, 0), DataType::kE4M3, kMaxTokens, options_.hidden};
+    call.quant_out = {rank.allocate(bytes, 0), DataType::kE4M3, kLargestCall, options_.hidden};
     if (call.quant == Quant::kNvfp4)
-      call.quant_out = {call.quant_out.data, DataType::kU8, kMaxTokens, options_.hidden / 2};
+      call.quant_out = {call.quant_out.data, DataType::kU8, kLargestCall, options_.hidden / 2};
     if (call.quant != Quant::kFp8) call.scale_out.data = rank.allocate(bytes, 0);
   }
 

@@ -9,13 +9,13 @@
 namespace allnorm::gpu_tests {
 namespace {
 
-constexpr std::int64_t kMaxTokens = 40;
+constexpr std::int64_t kLargestCall = 40;
 
 WorldOptions options_for(int world_size, bool virtual_ranks) {
   WorldOptions options;
   options.devices = devices_for(world_size, virtual_ranks);
   options.max_row_bytes = std::int64_t{65536} * 4;
-  options.max_tokens_one_shot = options.max_tokens_two_shot = kMaxTokens;
+  options.max_tokens_one_shot = options.max_tokens_two_shot = kLargestCall;
   options.timeout_seconds = 20;
   return options;
 }

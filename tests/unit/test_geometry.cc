@@ -38,24 +38,24 @@ TEST_CASE("few tokens spread a row over a cluster without idle warps", "[geometr
 }
 
 TEST_CASE("a row is spread only as far as all rows run at once", "[geometry]") {
-  CHECK(bf16_default(8192, 16) == Geometry{8, 4, 1});   // 128 of 132 multiprocessors
-  CHECK(bf16_default(8192, 17) == Geometry{4, 8, 1});   // 8 CTAs each would be 136
-  CHECK(bf16_default(8192, 66) == Geometry{2, 16, 1});  // 132
-  CHECK(bf16_default(8192, 67) == Geometry{1, 32, 1});
+  CHECK(bf16_default(8192, 33) == Geometry{8, 4, 1});    // 264 CTAs, two for each multiprocessor
+  CHECK(bf16_default(8192, 34) == Geometry{4, 8, 1});    // 8 CTAs each would be 272
+  CHECK(bf16_default(8192, 132) == Geometry{2, 16, 1});  // 264
+  CHECK(bf16_default(8192, 133) == Geometry{1, 32, 1});
 }
 
 TEST_CASE("many tokens have a CTA for each row that fits, else the smallest cluster", "[geometry]") {
   CHECK(bf16_default(7168, 4096) == Geometry{1, 28, 1});
-  CHECK(bf16_default(16384, 4096) == Geometry{1, 32, 2});  // 64 chunks
-  CHECK(bf16_default(32768, 4096) == Geometry{1, 32, 4});  // 128
-  CHECK(bf16_default(33024, 4096) == Geometry{2, 22, 3});  // 129
-  CHECK(default_geometry(65536, DataType::kF32, 4096, kMultiprocessors) == Geometry{4, 32, 4});
+  CHECK(bf16_default(16384, 4096) == Geometry{1, 16, 4});  // 64 chunks; several a warp only up to 16 warps
+  CHECK(bf16_default(32768, 4096) == Geometry{2, 16, 4});  // 128
+  CHECK(bf16_default(33024, 4096) == Geometry{4, 11, 3});  // 129
+  CHECK(default_geometry(65536, DataType::kF32, 4096, kMultiprocessors) == Geometry{8, 16, 4});
 }
 
 TEST_CASE("the default geometry fits every row and is a candidate of the tuner", "[geometry]") {
   for_all_rows([](int hidden_dim, DataType dtype) {
     const auto candidates = all_geometries(hidden_dim, dtype);
-    for (const std::int64_t tokens : {1, 8, 17, 40, 66, 67, 100000}) {
+    for (const std::int64_t tokens : {1, 8, 33, 34, 66, 67, 132, 133, 100000}) {
       const Geometry geometry = default_geometry(hidden_dim, dtype, tokens, kMultiprocessors);
       INFO(hidden_dim << " " << to_string(dtype) << " " << tokens << ": " << describe_chunks(geometry));
       Spec spec;

@@ -79,19 +79,19 @@ TEST_CASE("a World holds tokens of one strategy at least", "[workspace]") {
 TEST_CASE("the regions of the receive buffers lie one after the other", "[workspace]") {
   const SymmetricLayout layout = SymmetricLayout::of(options_for(4));
   CHECK(layout.slot_bytes == 8192);
-  CHECK(layout.one_shot_offset >= sizeof(allnorm_kernel::Control));
-  CHECK(layout.one_shot_offset % 256 == 0);
+  CHECK(layout.one_shot.offset >= sizeof(allnorm_kernel::Control));
+  CHECK(layout.one_shot.offset % 256 == 0);
   // Three buffers; a slot a rank for each one-shot row, and for each of the two rows that a rank owns of 7.
   constexpr std::uint64_t kRow = std::uint64_t{3} * 8192;
-  CHECK(layout.scatter_offset - layout.one_shot_offset == 5 * (4 * kRow));
-  CHECK(layout.broadcast_offset - layout.scatter_offset == 2 * (4 * kRow));
-  CHECK(layout.total_bytes - layout.broadcast_offset == 7 * kRow);
+  CHECK(layout.scatter.offset - layout.one_shot.offset == 5 * (4 * kRow));
+  CHECK(layout.broadcast.offset - layout.scatter.offset == 2 * (4 * kRow));
+  CHECK(layout.total_bytes - layout.broadcast.offset == 7 * kRow);
   CHECK(Workspace::required_bytes(options_for(4)) == static_cast<std::int64_t>(layout.total_bytes));
 }
 
 TEST_CASE("a rank alone has no receive buffers", "[workspace]") {
   const SymmetricLayout layout = SymmetricLayout::of(options_for(1));
-  CHECK(layout.total_bytes == layout.one_shot_offset);
+  CHECK(layout.total_bytes == layout.one_shot.offset);
 }
 
 TEST_CASE("the largest World's sizes are of 64 bits", "[workspace]") {
@@ -100,8 +100,8 @@ TEST_CASE("the largest World's sizes are of 64 bits", "[workspace]") {
   options.max_tokens_one_shot = options.max_tokens_two_shot = 16777216;
   const SymmetricLayout layout = SymmetricLayout::of(options);
   constexpr std::uint64_t kRow = std::uint64_t{3} * 262144;
-  CHECK(layout.scatter_offset - layout.one_shot_offset == 72 * kRow * 16777216);
-  CHECK(layout.broadcast_offset - layout.scatter_offset == std::uint64_t{233017} * 72 * kRow);
-  CHECK(layout.total_bytes - layout.broadcast_offset == 16777216 * kRow);
+  CHECK(layout.scatter.offset - layout.one_shot.offset == 72 * kRow * 16777216);
+  CHECK(layout.broadcast.offset - layout.scatter.offset == std::uint64_t{233017} * 72 * kRow);
+  CHECK(layout.total_bytes - layout.broadcast.offset == 16777216 * kRow);
   CHECK(Workspace::required_bytes(options) > 0);
 }

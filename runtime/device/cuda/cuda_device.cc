@@ -75,6 +75,7 @@ CudaDevice::~CudaDevice() {
 
 void CudaDevice::fill_words(void* to, std::uint32_t word, std::size_t bytes) {
   const CurrentContext current(*driver_, context_);
+  const BesideCaptures beside(*driver_);
   driver_->check(driver_->cuMemsetD32Async(reinterpret_cast<CUdeviceptr>(to), word, bytes / 4, own_stream_),
                  "cuMemsetD32Async");
   driver_->check(driver_->cuStreamSynchronize(own_stream_), "cuStreamSynchronize");
@@ -82,6 +83,7 @@ void CudaDevice::fill_words(void* to, std::uint32_t word, std::size_t bytes) {
 
 void CudaDevice::copy_to_device(void* to, const void* from, std::size_t bytes) {
   const CurrentContext current(*driver_, context_);
+  const BesideCaptures beside(*driver_);
   driver_->check(driver_->cuMemcpyHtoDAsync(reinterpret_cast<CUdeviceptr>(to), from, bytes, own_stream_),
                  "cuMemcpyHtoDAsync");
   driver_->check(driver_->cuStreamSynchronize(own_stream_), "cuStreamSynchronize");
@@ -89,6 +91,7 @@ void CudaDevice::copy_to_device(void* to, const void* from, std::size_t bytes) {
 
 void CudaDevice::copy_to_host(void* to, const void* from, std::size_t bytes) {
   const CurrentContext current(*driver_, context_);
+  const BesideCaptures beside(*driver_);
   driver_->check(driver_->cuMemcpyDtoHAsync(to, reinterpret_cast<CUdeviceptr>(from), bytes, own_stream_),
                  "cuMemcpyDtoHAsync");
   driver_->check(driver_->cuStreamSynchronize(own_stream_), "cuStreamSynchronize");
@@ -133,8 +136,10 @@ void CudaDevice::check_stream(Stream stream, bool non_blocking) const {
 bool CudaDevice::is_capturing(Stream stream) const {
   const CurrentContext current(*driver_, context_);
   CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-  // The legacy stream answers with an error while another stream captures: nothing may be loaded then either.
-  if (driver_->cuStreamIsCapturing(static_cast<CUstream>(stream), &status) != CUDA_SUCCESS) return true;
+  const CUresult result = driver_->cuStreamIsCapturing(static_cast<CUstream>(stream), &status);
+  // The legacy stream answers so while another stream captures.
+  if (result == CUDA_ERROR_STREAM_CAPTURE_IMPLICIT) return true;
+  driver_->check(result, "cuStreamIsCapturing");
   return status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 

@@ -25,6 +25,20 @@ class CurrentContext {
   bool changed_ = false;
 };
 
+/// Lets a scope do what another stream's capture (in global mode) would forbid or be broken by: our own allocations,
+/// loads, and copies on our own stream have nothing to do with what is captured.
+class BesideCaptures {
+ public:
+  explicit BesideCaptures(const Driver& driver) : driver_(driver) { driver_.cuThreadExchangeStreamCaptureMode(&mode_); }
+  ~BesideCaptures() { driver_.cuThreadExchangeStreamCaptureMode(&mode_); }
+  BesideCaptures(const BesideCaptures&) = delete;
+  BesideCaptures& operator=(const BesideCaptures&) = delete;
+
+ private:
+  const Driver& driver_;
+  CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;
+};
+
 class CudaDevice final : public Device {
  public:
   /// Throws kUnsupported for a GPU that no kernel target fits, kDriver.

@@ -14,6 +14,7 @@ class CudaKernel final : public LoadedKernel {
       : device_(device), shape_(shape) {
     const Driver& d = device.driver();
     const CurrentContext current(d, device.context());
+    const BesideCaptures beside(d);
     d.check(d.cuModuleLoadData(&module_, binary.data()), "cuModuleLoadData");
     try {
       d.check(d.cuModuleGetFunction(&function_, module_, name.c_str()), "cuModuleGetFunction");
@@ -33,6 +34,7 @@ class CudaKernel final : public LoadedKernel {
     CUcontext before = nullptr;
     d.cuCtxGetCurrent(&before);
     d.cuCtxSetCurrent(device_.context());
+    const BesideCaptures beside(d);
     d.cuModuleUnload(module_);
     d.cuCtxSetCurrent(before);
   }

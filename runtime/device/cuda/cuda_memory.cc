@@ -13,12 +13,14 @@ class PlainMemory final : public DeviceMemory {
  public:
   PlainMemory(const CudaDevice& device, std::size_t bytes) : device_(device) {
     const CurrentContext current(device_.driver(), device_.context());
+    const BesideCaptures beside(device_.driver());
     device_.driver().check(device_.driver().cuMemAlloc(&address_, bytes), "cuMemAlloc");
   }
   ~PlainMemory() override {
     CUcontext before = nullptr;
     device_.driver().cuCtxGetCurrent(&before);
     device_.driver().cuCtxSetCurrent(device_.context());
+    const BesideCaptures beside(device_.driver());
     device_.driver().cuMemFree(address_);
     device_.driver().cuCtxSetCurrent(before);
   }
@@ -37,7 +39,7 @@ class SymmetricMemory final : public DeviceMemory {
   SymmetricMemory(const Driver& driver, int owner, const std::set<int>& users, std::size_t bytes) : driver_(driver) {
     CUmemAllocationProp properties{};
     properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
-    properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, {owner}};
+    properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, owner};
     std::size_t granularity = 0;
     driver.check(driver.cuMemGetAllocationGranularity(&granularity, &properties, CU_MEM_ALLOC_GRANULARITY_RECOMMENDED),
                  "cuMemGetAllocationGranularity");
@@ -49,7 +51,7 @@ class SymmetricMemory final : public DeviceMemory {
       mapped_ = true;
       std::vector<CUmemAccessDesc> access;
       for (const int user : users) {
-        access.push_back({{CU_MEM_LOCATION_TYPE_DEVICE, {user}}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE});
+        access.push_back({{CU_MEM_LOCATION_TYPE_DEVICE, user}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE});
       }
       driver.check(driver.cuMemSetAccess(address_, bytes_, access.data(), access.size()), "cuMemSetAccess");
     } catch (...) {

@@ -62,6 +62,7 @@ namespace allnorm::cuda {
   X(cuStreamGetFlags, cuStreamGetFlags)                                                       \
   X(cuStreamGetCtx, cuStreamGetCtx)                                                           \
   X(cuStreamIsCapturing, cuStreamIsCapturing)                                                 \
+  X(cuThreadExchangeStreamCaptureMode, cuThreadExchangeStreamCaptureMode)                     \
   X(cuStreamBeginCapture, cuStreamBeginCapture_v2)                                            \
   X(cuStreamEndCapture, cuStreamEndCapture)                                                   \
   X(cuStreamWaitEvent, cuStreamWaitEvent)                                                     \

@@ -30,7 +30,8 @@ struct ContextStatistics {
 
 class ALLNORM_EXPORT Context {
  public:
-  /// Throws kDriver if there is no usable CUDA driver, kInvalidEnvironment, kInvalidTable.
+  /// Throws kDriver if there is no usable CUDA driver, kInvalidEnvironment, kInvalidArgument; kCompiler for a wrong
+  /// ALLNORM_KERNEL_DIR. A tuned table is read when a World is made.
   explicit Context(const ContextOptions& options = {});
   ~Context();
   Context(const Context&) = delete;
@@ -40,7 +41,7 @@ class ALLNORM_EXPORT Context {
   int device_count() const noexcept;
   ContextStatistics statistics() const;
 
-  class Impl;
+  class ALLNORM_HIDDEN Impl;
   Impl& impl() noexcept { return *impl_; }
 
  private:

@@ -4,4 +4,7 @@
 
 #define ALLNORM_EXPORT __attribute__((visibility("default")))
 
+/// For what is inside an exported class and is nobody else's business.
+#define ALLNORM_HIDDEN __attribute__((visibility("hidden")))
+
 #endif  // ALLNORM_EXPORT_H_

@@ -26,8 +26,9 @@
 namespace allnorm {
 
 /// Programmatic dependent launch. The kernel waits for all earlier work of its stream before it reads anything; kEarly
-/// lets the next kernel start right then, kLate at the end. The next kernel must itself wait (griddepcontrol.wait)
-/// before it touches what this one reads or writes.
+/// lets the next kernel start right then, kLate at the end. Every kernel that is launched with PDL between two calls on
+/// a workspace must itself execute griddepcontrol.wait, whatever it reads or writes: else the later call could overtake
+/// the earlier one. Ignored for virtual ranks.
 enum class PdlTrigger : std::uint8_t { kEarly = 0, kLate = 1 };
 
 struct FusedCall {
@@ -71,7 +72,8 @@ ALLNORM_EXPORT void fused_allreduce_add_rmsnorm(Workspace& workspace, const Fuse
 ALLNORM_EXPORT void allreduce(Workspace& workspace, const AllReduceCall& call, Stream stream);
 
 /// Compiles and loads every kernel that such a call can need for 1 to num_tokens tokens. Only shapes, dtypes, options
-/// and which tensors are given matter: the pointers are not followed. Call it for all ranks before the first call.
+/// and which of `output` and `residual_out` are given (not null) matter: the pointers are not followed. Call it for all
+/// ranks before the first call.
 ALLNORM_EXPORT void prepare(Workspace& workspace, const FusedCall& call);
 ALLNORM_EXPORT void prepare(Workspace& workspace, const AllReduceCall& call);
 

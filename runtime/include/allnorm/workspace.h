@@ -8,7 +8,9 @@
 // captured one. Destroying it waits for the GPUs.
 // Threads: one call in flight per Workspace, each Workspace used by one thread at a time; different Workspaces may be
 // used from different threads. status() and abort() may be called from any thread at any time.
-// Agreement: all ranks make the same calls in the same order, with the same tokens, hidden_dim, dtype, quant and
+// Several Worlds: a call may take a whole GPU and waits there for its peers. Calls of different Worlds that share GPUs
+// must therefore be ordered the same way on each of them (one stream, or events); side by side they can block each
+// other. Agreement: all ranks make the same calls in the same order, with the same tokens, hidden_dim, dtype, quant and
 // strategy. Ranks that do not agree wait for each other until the deadline.
 #ifndef ALLNORM_WORKSPACE_H_
 #define ALLNORM_WORKSPACE_H_
@@ -65,7 +67,8 @@ class ALLNORM_EXPORT Workspace {
 
   /// The most tokens of a call; 0 if its rows do not fit.
   std::int64_t max_tokens(Strategy strategy, int hidden_dim, DataType dtype) const noexcept;
-  /// Bytes of receive buffers that a rank of such a World takes. Throws kInvalidArgument for options that no World has.
+  /// Bytes of receive buffers that a rank of such a World takes (the driver rounds up to 2 MiB; 16 bytes a row of state
+  /// come on top). Throws kInvalidArgument.
   static std::int64_t required_bytes(const WorldOptions& options);
 
   /// Reads the device; does not wait for calls that run.
@@ -75,7 +78,7 @@ class ALLNORM_EXPORT Workspace {
   /// Also for calls already captured in graphs. Seconds; 0: wait for ever.
   void set_timeout(double seconds);
 
-  class Impl;
+  class ALLNORM_HIDDEN Impl;
   explicit Workspace(std::unique_ptr<Impl> impl);
   Impl& impl() noexcept { return *impl_; }
 
@@ -85,7 +88,8 @@ class ALLNORM_EXPORT Workspace {
 
 class ALLNORM_EXPORT World {
  public:
-  /// Throws kInvalidArgument, kUnsupported (no peer access between two GPUs, a GPU without a kernel target), kDriver.
+  /// Throws kInvalidArgument, kUnsupported (no peer access between two GPUs, a GPU without a kernel target), kDriver,
+  /// kInvalidTable (a table that was named and cannot be read).
   World(Context& context, const WorldOptions& options);
   ~World();
   World(const World&) = delete;
@@ -96,7 +100,7 @@ class ALLNORM_EXPORT World {
   /// After a timeout or an abort: waits for all GPUs, renews buffers and state. Graphs captured before go on working.
   void reset();
 
-  class Impl;
+  class ALLNORM_HIDDEN Impl;
 
  private:
   std::unique_ptr<Impl> impl_;
