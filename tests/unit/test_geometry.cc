@@ -46,9 +46,10 @@ TEST_CASE("a row is spread only as far as all rows run at once", "[geometry]") {
 
 TEST_CASE("many tokens have a CTA for each row that fits, else the smallest cluster", "[geometry]") {
   CHECK(bf16_default(7168, 4096) == Geometry{1, 28, 1});
-  CHECK(bf16_default(16384, 4096) == Geometry{1, 16, 4});  // 64 chunks; several a warp only up to 16 warps
-  CHECK(bf16_default(32768, 4096) == Geometry{2, 16, 4});  // 128
-  CHECK(bf16_default(33024, 4096) == Geometry{4, 11, 3});  // 129
+  CHECK(bf16_default(14336, 4096) == Geometry{1, 28, 2});  // 56 chunks
+  CHECK(bf16_default(16384, 4096) == Geometry{2, 32, 1});  // 64: two a warp only up to 28 warps
+  CHECK(bf16_default(32768, 4096) == Geometry{4, 32, 1});  // 128
+  CHECK(bf16_default(33024, 4096) == Geometry{4, 17, 2});  // 129
   CHECK(default_geometry(65536, DataType::kF32, 4096, kMultiprocessors) == Geometry{8, 16, 4});
 }
 

@@ -82,9 +82,10 @@ TEST_CASE("the regions of the receive buffers lie one after the other", "[worksp
   CHECK(layout.one_shot.offset >= sizeof(allnorm_kernel::Control));
   CHECK(layout.one_shot.offset % 256 == 0);
   // Three buffers; a slot a rank for each one-shot row, and for each of the two rows that a rank owns of 7.
-  CHECK(layout.scatter.offset - layout.one_shot.offset == 5 * 3 * 4 * 8192);
-  CHECK(layout.broadcast.offset - layout.scatter.offset == 2 * 3 * 4 * 8192);
-  CHECK(layout.total_bytes - layout.broadcast.offset == 7 * 3 * 8192);
+  constexpr std::uint64_t kRow = std::uint64_t{3} * 8192;
+  CHECK(layout.scatter.offset - layout.one_shot.offset == 5 * (4 * kRow));
+  CHECK(layout.broadcast.offset - layout.scatter.offset == 2 * (4 * kRow));
+  CHECK(layout.total_bytes - layout.broadcast.offset == 7 * kRow);
   CHECK(Workspace::required_bytes(options_for(4)) == static_cast<std::int64_t>(layout.total_bytes));
 }
 
@@ -99,7 +100,7 @@ TEST_CASE("the largest World's sizes are of 64 bits", "[workspace]") {
   options.max_tokens_one_shot = options.max_tokens_two_shot = 16777216;
   const SymmetricLayout layout = SymmetricLayout::of(options);
   constexpr std::uint64_t kRow = std::uint64_t{3} * 262144;
-  CHECK(layout.scatter.offset - layout.one_shot.offset == 16777216 * 72 * kRow);
+  CHECK(layout.scatter.offset - layout.one_shot.offset == 72 * kRow * 16777216);
   CHECK(layout.broadcast.offset - layout.scatter.offset == std::uint64_t{233017} * 72 * kRow);
   CHECK(layout.total_bytes - layout.broadcast.offset == 16777216 * kRow);
   CHECK(Workspace::required_bytes(options) > 0);

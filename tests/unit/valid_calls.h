@@ -53,6 +53,14 @@ inline std::string refusal(const AllReduceCall& call, Pointers pointers = Pointe
   return error_of(ErrorCode::kInvalidArgument, [&] { validate(call, pointers); });
 }
 
+/// The error of a valid call after `change`.
+template <typename Change>
+std::string refusal_of(Quant quant, const Change& change) {
+  FusedCall call = valid_call(quant);
+  change(call);
+  return refusal(call);
+}
+
 }  // namespace allnorm::testing
 
 #endif  // ALLNORM_TESTS_UNIT_VALID_CALLS_H_
