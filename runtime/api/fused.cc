@@ -43,7 +43,7 @@ Spec spec_of(const Workspace::Impl& workspace, const FusedCall& call) {
   spec.operation = Operation::kFused;
   spec.gamma_dtype = call.gamma.dtype;
   spec.quant = call.quant;
-  spec.has_output = call.quant == Quant::kNone || call.output.data != nullptr;
+  spec.has_output = call.output.data != nullptr;
   spec.has_residual_out = call.residual_out.data != nullptr;
   if (call.quant == Quant::kNvfp4) {
     spec.layout = call.layout;
