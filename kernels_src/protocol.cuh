@@ -58,7 +58,7 @@ ALLNORM_DEVICE void publish(const Params& params, u64 offset, Words4 v) {
   if constexpr (spec::kMulticast) {
     store_multicast(reinterpret_cast<Words4*>(params.multicast + offset), v);
   } else {
-#pragma unroll(kWorldSize <= 8 ? kWorldSize : 4)
+#pragma unroll(kWorldSize <= 4 ? kWorldSize : 4)
     for (u32 i = 1; i < kWorldSize; i++) {
       const u32 rank = params.rank + i < kWorldSize ? params.rank + i : params.rank + i - kWorldSize;
       store_relaxed_system(reinterpret_cast<Words4*>(params.symmetric[rank] + offset), v);
@@ -77,7 +77,7 @@ ALLNORM_DEVICE void clear_slot(Place place, char* slot, u32 dirty_vectors) {
 /// The same for a row's slots of all ranks.
 template <bool kOwnHasSlot>
 ALLNORM_DEVICE void clear(const Params& params, Place place, char* first, u64 source_bytes, u32 dirty_vectors) {
-#pragma unroll(kWorldSize <= 8 ? kWorldSize : 1)
+#pragma unroll(kWorldSize <= 2 ? kWorldSize : 1)
   for (u32 rank = 0; rank < kWorldSize; rank++) {
     if (kOwnHasSlot || rank != params.rank) clear_slot(place, first + rank * source_bytes, dirty_vectors);
   }

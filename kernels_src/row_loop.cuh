@@ -36,32 +36,29 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
   if constexpr (spec::kPdl == Pdl::kEarlyTrigger) grid_dependency_launch();
   if constexpr (kCtasPerRow > 1) barrier_cluster_arrive();
   const Place place = place_in_row();
-  const u64 clusters = ctas_in_grid() / kCtasPerRow;
   Waiter waiter;
-  RowConstants constants;
+  u32 parity = 0;
   bool others_started = kCtasPerRow == 1;
-  u32 parity = 0, buffer = 0;
-  u64 row = params.tokens;  // none yet
-  // Each turn begins the next row and finishes the one begun a turn ago; so either code exists once.
-  for (u64 next_row = cta_in_grid() / kCtasPerRow; row < params.tokens || next_row < params.tokens;
-       next_row += clusters) {
-    const u32 next_buffer = next_row < params.tokens ? begin_row<Strategy>(params, place, next_row, waiter) : 0;
-    if (row < params.tokens) {
-      RowValues mine;
-      load_row(params, place, row, mine);
-      Strategy::sum(params, place, row, buffer, waiter, mine);
-      if (!others_started) barrier_cluster_wait();  // their shared memory exists from here on
-      others_started = true;
-      finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);
-      if (kWorldSize > 1 && place.thread_in_row == 0) {
-        advance_state(params, row, buffer, waiter.alive());
-      }
-      parity ^= 1;
-    } else {
-      constants = load_constants(params, place);
+  const u64 clusters = ctas_in_grid() / kCtasPerRow;
+  u64 row = cta_in_grid() / kCtasPerRow;
+  u32 buffer = row < params.tokens ? begin_row<Strategy>(params, place, row, waiter) : 0;
+  const RowConstants constants = load_constants(params, place);
+  while (row < params.tokens) {
+    const u64 next_row = row + clusters;
+    u32 next = 0;
+    if (next_row < params.tokens) next = begin_row<Strategy>(params, place, next_row, waiter);
+    RowValues mine;
+    load_row(params, place, row, mine);
+    Strategy::sum(params, place, row, buffer, waiter, mine);
+    if (!others_started) barrier_cluster_wait();  // their shared memory exists from here on
+    others_started = true;
+    finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);
+    if (kWorldSize > 1 && place.thread_in_row == 0) {
+      advance_state(params, row, buffer, waiter.alive());
     }
+    parity ^= 1;
     row = next_row;
-    buffer = next_buffer;
+    buffer = next;
   }
   if (!others_started) barrier_cluster_wait();
   if constexpr (spec::kZeroScalePadding) zero_scale_padding(params);
