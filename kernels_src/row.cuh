@@ -26,12 +26,12 @@ static_assert(kVectors * kVectorElements == spec::kHiddenDim, "hidden_dim must b
 static_assert(kWarpsPerRow * kChunksPerWarp >= kChunks, "the geometry must cover the row");
 
 // What a thread may have in registers. A kernel must not need local memory (its stack could be resized beside a peer
-// that spins), and CTAs of up to 512 threads are to fit twice on a multiprocessor, so that one waits while the other
-// works. So the loads in flight follow from the room that there is.
-constexpr u32 kCtasPerMultiprocessor = kThreadsPerCta <= 512 && kChunksPerWarp <= 2 ? 2 : 1;
+// that spins), and in a world of two, CTAs of up to 512 threads are to fit twice on a multiprocessor, so that one waits
+// while the other works. So the loads in flight follow from the room that there is.
+constexpr u32 kCtasPerMultiprocessor = kThreadsPerCta <= 512 && kChunksPerWarp <= 2 && spec::kWorldSize <= 2 ? 2 : 1;
 constexpr u32 kAllocatedThreads = (kThreadsPerCta + 127) / 128 * 128 * kCtasPerMultiprocessor;  // warps come by four
 constexpr u32 kRegisters = 65536 / kAllocatedThreads / 8 * 8 < 248 ? 65536 / kAllocatedThreads / 8 * 8 : 248;
-constexpr u32 kBaseRegisters = (kWorldSize <= 2 ? 44 : 60) + 4 * kChunksPerWarp;  // by experience
+constexpr u32 kBaseRegisters = (kWorldSize <= 2 ? 44 : 64) + 4 * kChunksPerWarp;  // by experience
 constexpr u32 kGammaRegisters = kChunksPerWarp * (spec::kGammaDtype == spec::kDtype ? 4 : kVectorElements);
 
 /// Whether the residual, and gamma, are loaded before the first wait, or where they are used.

@@ -49,8 +49,8 @@ std::vector<Spec> default_specs(Target target) {
       for (const DataType gamma : {dtype, DataType::kF32}) {
         for (const Quant quant : {Quant::kNone, Quant::kFp8, Quant::kNvfp4, Quant::kDynamicFp8}) {
           for (const Strategy strategy : {Strategy::kOneShot, Strategy::kTwoShot}) {
-            for (const int world : {2, 8, 72}) {
-              for (const int tokens : {1, 64, 128, 4096}) {
+            for (const int world : {2, 3, 5, 8, 72}) {
+              for (const int tokens : {1, 2, 64, 128, 4096}) {
                 if (!is_hidden_dim(hidden, dtype, quant)) continue;
                 Spec spec;
                 spec.target = target;
@@ -60,7 +60,7 @@ std::vector<Spec> default_specs(Target target) {
                 spec.quant = quant;
                 spec.hidden_dim = hidden;
                 spec.world_size = static_cast<std::uint8_t>(world);
-                spec.geometry = default_geometry(hidden, dtype, tokens, 132);
+                spec.geometry = default_geometry(hidden, dtype, tokens, tokens == 2 ? 16 : 132);
                 specs.insert(spec);
               }
             }
