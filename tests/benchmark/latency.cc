@@ -215,7 +215,7 @@ std::vector<Variant> variants_of(const Options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failure to print may end it
   CLI::App app("Latency of the fused call on two GPUs, in CUDA graphs");
   Options options;
   app.add_option("--hidden", options.hidden)->capture_default_str();

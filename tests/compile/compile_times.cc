@@ -154,7 +154,7 @@ void print_axis(const char* axis, const std::vector<Timing>& timings, Value valu
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failure to print may end it
   CLI::App app("How long the kernels of a cross product of Specs take to compile, cold");
   std::size_t sample = 40;
   bool all = false;

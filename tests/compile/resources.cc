@@ -74,7 +74,7 @@ std::vector<Spec> default_specs(Target target) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failure to print may end it
   CLI::App app("Registers and local memory of the kernels that AUTO can choose");
   std::size_t sample = 40;
   bool all = false;
