@@ -4,11 +4,11 @@
 
 #define ALLNORM_DEVICE __device__ __forceinline__
 #define ALLNORM_DEVICE_SLOW __device__ __forceinline__
-#define ALLNORM_SHARED __shared__
+#define ALLNORM_SHARED(type, name) __shared__ type name
 // The number of CTAs matters even where it is 1: without it ptxas spills to make room for two.
 #define ALLNORM_KERNEL(threads, ctas_per_multiprocessor) \
   extern "C" __global__ void __launch_bounds__(threads, ctas_per_multiprocessor)
-#define ALLNORM_GRID_CONSTANT __grid_constant__
+#define ALLNORM_GRID_CONSTANT(type) const __grid_constant__ type
 
 #include "number_formats.cuh"
 
@@ -112,6 +112,12 @@ ALLNORM_DEVICE void store_multicast(Words4* to, Words4 v) {
                : "memory");
 }
 
+// --- waiting ---------------------------------------------------------------------------------------------------------
+
+constexpr u32 kPollsPerCheck = 1024;  ///< Well under a millisecond of polling.
+/// Says that what was loaded was not what is waited for. A GPU polls on.
+ALLNORM_DEVICE void pause_after_failed_poll() {}
+
 // --- warps, CTAs, clusters -------------------------------------------------------------------------------------------
 
 ALLNORM_DEVICE float shuffle_xor(float value, u32 lane_mask) { return __shfl_xor_sync(~0u, value, lane_mask); }
@@ -119,6 +125,8 @@ ALLNORM_DEVICE u32 shuffle_xor(u32 value, u32 lane_mask) { return __shfl_xor_syn
 ALLNORM_DEVICE void barrier_cta() { __syncthreads(); }
 ALLNORM_DEVICE void barrier_cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
 ALLNORM_DEVICE void barrier_cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
+ALLNORM_DEVICE float load_shared(const float* from) { return *from; }
+ALLNORM_DEVICE void store_shared(float* to, float value) { *to = value; }
 /// Into the shared memory of a CTA of this cluster, at the place where `own` lies in this one.
 ALLNORM_DEVICE void store_cluster_shared(float* own, u32 cta_in_cluster, float value) {
   const u32 here = static_cast<u32>(__cvta_generic_to_shared(own));

@@ -14,7 +14,7 @@ struct ChunkValues {
 
 ALLNORM_DEVICE void share_chunk_value(ChunkValues& shared, u32 parity, u32 lane, u32 chunk, float value) {
   if constexpr (kCtasPerRow == 1) {
-    if (lane == 0) shared.values[parity][chunk] = value;
+    if (lane == 0) store_shared(&shared.values[parity][chunk], value);
   } else {
     if (lane < kCtasPerRow) store_cluster_shared(&shared.values[parity][chunk], lane, value);
   }
@@ -49,7 +49,7 @@ ALLNORM_DEVICE float fold_row_sum(const ChunkValues& shared, u32 parity, u32 lan
   float v = 0.0f;
 #pragma unroll
   for (u32 first = 0; first < kChunks; first += 32) {
-    if (first + lane < kChunks) v = add_rn(v, shared.values[parity][first + lane]);
+    if (first + lane < kChunks) v = add_rn(v, load_shared(&shared.values[parity][first + lane]));
   }
   return fold_warp_sum(v);
 }
@@ -58,7 +58,7 @@ ALLNORM_DEVICE float fold_row_maximum(const ChunkValues& shared, u32 parity, u32
   float v = 0.0f;
 #pragma unroll
   for (u32 first = 0; first < kChunks; first += 32) {
-    if (first + lane < kChunks) v = maximum(v, shared.values[parity][first + lane]);
+    if (first + lane < kChunks) v = maximum(v, load_shared(&shared.values[parity][first + lane]));
   }
   return fold_warp_maximum(v);
 }

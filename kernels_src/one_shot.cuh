@@ -35,8 +35,8 @@ struct OneShot {
 };
 
 ALLNORM_KERNEL(kThreadsPerCta, kCtasPerMultiprocessor)
-allnorm_one_shot(const ALLNORM_GRID_CONSTANT Params params) {
-  ALLNORM_SHARED Shared shared;
+allnorm_one_shot(ALLNORM_GRID_CONSTANT(Params) params) {
+  ALLNORM_SHARED(Shared, shared);
   for_each_row<OneShot>(params, shared);
 }
 

@@ -66,8 +66,8 @@ struct TwoShot {
 };
 
 ALLNORM_KERNEL(kThreadsPerCta, kCtasPerMultiprocessor)
-allnorm_two_shot(const ALLNORM_GRID_CONSTANT Params params) {
-  ALLNORM_SHARED Shared shared;
+allnorm_two_shot(ALLNORM_GRID_CONSTANT(Params) params) {
+  ALLNORM_SHARED(Shared, shared);
   for_each_row<TwoShot>(params, shared);
 }
 

@@ -28,8 +28,6 @@ struct Waiter {
   ALLNORM_DEVICE void give_up() { deadline = kGaveUp; }
 };
 
-constexpr u32 kPollsPerCheck = 1024;  // well under a millisecond of polling
-
 ALLNORM_DEVICE Control* control_of(const Params& params, u32 rank) {
   return reinterpret_cast<Control*>(params.symmetric[rank]);
 }
@@ -79,6 +77,7 @@ ALLNORM_DEVICE bool has_sentinel(Words4 v) {
 
 /// After a failed poll, the `polls`-th of this wait: now and then, decides whether to go on.
 ALLNORM_DEVICE void count_failed_poll(const Params& params, Waiter& waiter, u32 polls, const WaitFor& what) {
+  pause_after_failed_poll();
   if (polls % kPollsPerCheck != 0) return;
   waiter.deadline = check_wait(params, waiter.deadline, what);
 }
