@@ -31,7 +31,8 @@ struct LaunchShape {
   bool waits_for_predecessor = false;  ///< Contains griddepcontrol.wait: may start early (PDL).
 };
 
-/// A kernel loaded on a device; must not outlive it.
+/// A kernel loaded on a device; must not outlive it. `params` points to ParamsFor<72>, of which a kernel for fewer ranks
+/// reads what it needs (kernels_src/params.cuh).
 class LoadedKernel {
  public:
   virtual ~LoadedKernel() = default;
@@ -56,12 +57,20 @@ class Device {
   /// Memory that this device and the `peers` can store into. Throws kUnsupported, naming the pair, if one cannot.
   virtual std::unique_ptr<DeviceMemory> allocate_symmetric(std::size_t bytes, std::span<Device* const> peers) = 0;
   virtual std::unique_ptr<DeviceMemory> allocate(std::size_t bytes) = 0;
+  /// An address that stands for the same place in the symmetric memory of each rank; null where there is no multicast.
+  virtual std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> of_ranks, std::size_t bytes) = 0;
   /// Beside kernels that run: neither waits for a spinning kernel.
   virtual void fill_words(void* to, std::uint32_t word, std::size_t bytes) = 0;
   virtual void copy_to_device(void* to, const void* from, std::size_t bytes) = 0;
   virtual void copy_to_host(void* to, const void* from, std::size_t bytes) = 0;
   /// Waits for everything on the device.
   virtual void synchronize() = 0;
+
+  /// A non-blocking stream of this device.
+  virtual Stream create_stream() = 0;
+  /// Waits for what it holds.
+  virtual void destroy_stream(Stream stream) noexcept = 0;
+  virtual void synchronize(Stream stream) = 0;
 
   /// Throws kInvalidArgument if the stream is not of this device; if `non_blocking` is asked for, also if the stream
   /// synchronises with the legacy default stream.

@@ -102,6 +102,23 @@ void CudaDevice::synchronize() {
   driver_->check(driver_->cuCtxSynchronize(), "cuCtxSynchronize");
 }
 
+Stream CudaDevice::create_stream() {
+  const CurrentContext current(*driver_, context_);
+  CUstream stream = nullptr;
+  driver_->check(driver_->cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+  return stream;
+}
+
+void CudaDevice::destroy_stream(Stream stream) noexcept {
+  driver_->cuStreamSynchronize(static_cast<CUstream>(stream));
+  driver_->cuStreamDestroy(static_cast<CUstream>(stream));
+}
+
+void CudaDevice::synchronize(Stream stream) {
+  const CurrentContext current(*driver_, context_);
+  driver_->check(driver_->cuStreamSynchronize(static_cast<CUstream>(stream)), "cuStreamSynchronize");
+}
+
 void CudaDevice::check_stream(Stream stream, bool non_blocking) const {
   const auto handle = static_cast<CUstream>(stream);
   CUcontext context = nullptr;

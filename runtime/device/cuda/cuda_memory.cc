@@ -84,6 +84,8 @@ std::unique_ptr<DeviceMemory> CudaDevice::allocate(std::size_t bytes) {
   return std::make_unique<PlainMemory>(*this, bytes);
 }
 
+std::unique_ptr<DeviceMemory> CudaDevice::map_multicast(std::span<DeviceMemory* const>, std::size_t) { return nullptr; }
+
 std::unique_ptr<DeviceMemory> CudaDevice::allocate_symmetric(std::size_t bytes, std::span<Device* const> peers) {
   std::set<int> users = {ordinal_};
   for (const Device* peer : peers) {

@@ -29,10 +29,10 @@ class Choices {
   bool happens(Chance chance) { return chance != 0 && (random() & 0xFFFF) < chance; }
 
   Policy policy() const noexcept { return policy_; }
-  Chance preempt() const noexcept { return preempt_; }    ///< A thread stops before an access to global memory.
-  Chance commit() const noexcept { return commit_; }      ///< A store arrives, rather than that a warp runs.
-  Chance stale() const noexcept { return stale_; }        ///< A load gives an older value.
-  Chance single_lane() const noexcept { return lane_; }   ///< One lane of a warp runs alone.
+  Chance preempt() const noexcept { return preempt_; }   ///< A thread stops before an access to global memory.
+  Chance commit() const noexcept { return commit_; }     ///< A store arrives, rather than that a warp runs.
+  Chance stale() const noexcept { return stale_; }       ///< A load gives an older value.
+  Chance single_lane() const noexcept { return lane_; }  ///< One lane of a warp runs alone.
 
   struct Decision {
     std::uint32_t chosen;

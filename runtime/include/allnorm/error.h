@@ -24,7 +24,8 @@ enum class ErrorCode : int {
   kDriver = 7,              ///< The CUDA driver is missing or returned an error.
   kCompiler = 8,            ///< NVRTC is missing or rejected a kernel.
   kInvalidTable = 9,        ///< A tuned table cannot be read.
-  kInvalidEnvironment = 10  ///< An environment variable has a value that is not allowed.
+  kInvalidEnvironment = 10,  ///< An environment variable has a value that is not allowed.
+  kSimulation = 11           ///< The simulator found a fault of a kernel, or a deadlock.
 };
 
 /// "invalid argument", "not prepared", ...: the code in words.

@@ -1,0 +1,147 @@
+#include "device/sim/memory.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "allnorm/error.h"
+
+namespace allnorm::sim {
+namespace {
+
+/// Calls step(slot, first byte in the page, bytes, offset from `address`) for each page of a range.
+template <typename Slots, typename Step>
+void for_each_page(Slots& slots, std::size_t offset, std::size_t bytes, Step step) {
+  for (std::size_t done = 0; done < bytes;) {
+    const std::size_t at = (offset + done) % kPageBytes;
+    const std::size_t part = std::min(kPageBytes - at, bytes - done);
+    step(slots[(offset + done) / kPageBytes], at, part, done);
+    done += part;
+  }
+}
+
+std::uint8_t byte_of(std::uint32_t word, std::size_t address) {
+  return static_cast<std::uint8_t>(word >> (address % 4 * 8));
+}
+
+Page& page_of(Allocation::PageSlot& slot) {
+  if (slot.page) return *slot.page;
+  slot.page = std::make_unique<Page>();
+  slot.page->newest_store.fill(kNoStore);
+  if (slot.filled) {
+    for (std::size_t i = 0; i < kPageBytes; i += 4) std::memcpy(&slot.page->bytes[i], &slot.fill, 4);
+    slot.page->written.set();
+  }
+  return *slot.page;
+}
+
+}  // namespace
+
+Memory::Memory() {
+  // PROT_NONE, and no swap reserved: addresses alone.
+  void* addresses = mmap(nullptr, kReserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* owners = mmap(nullptr, kReserved / kGranule * sizeof(*owners_), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (addresses == MAP_FAILED || owners == MAP_FAILED) {
+    throw Error(ErrorCode::kDriver,
+                fmt::format("the simulator cannot reserve {} GiB of addresses: {} (is there a limit on virtual memory, "
+                            "`ulimit -v`?)",
+                            kReserved >> 30, std::strerror(errno)));
+  }
+  reserved_ = static_cast<std::byte*>(addresses);
+  base_ = address_of(reserved_);
+  owners_ = static_cast<std::uint32_t*>(owners);
+}
+
+Memory::~Memory() {
+  munmap(reserved_, kReserved);
+  munmap(owners_, kReserved / kGranule * sizeof(*owners_));
+}
+
+Allocation& Memory::allocate(std::size_t bytes, int device, std::string name) {
+  // A granule that belongs to nobody lies between any two.
+  const std::size_t granules = (std::max<std::size_t>(bytes, 1) + kGranule - 1) / kGranule;
+  if (granules + 1 > (kReserved - used_) / kGranule) {
+    throw Error(ErrorCode::kDriver,
+                fmt::format("the simulator has no addresses left for {} bytes of {}: each is used once, and all {} GiB "
+                            "are used; make a new Context",
+                            bytes, name, kReserved >> 30));
+  }
+  auto allocation = std::make_unique<Allocation>();
+  allocation->begin = base_ + used_;
+  allocation->bytes = bytes;
+  allocation->device = device;
+  allocation->name = std::move(name);
+  allocation->pages.resize((bytes + kPageBytes - 1) / kPageBytes);
+  allocations_.push_back(std::move(allocation));
+  const auto number = static_cast<std::uint32_t>(allocations_.size());
+  std::fill_n(owners_ + used_ / kGranule, granules, number);
+  used_ += (granules + 1) * kGranule;
+  return *allocations_.back();
+}
+
+void Memory::free(Allocation& allocation) noexcept {
+  allocation.freed = true;
+  allocation.pages = std::vector<Allocation::PageSlot>();
+  allocation.multicast.clear();
+}
+
+Page& Memory::page(Allocation& allocation, Address address) {
+  return page_of(allocation.pages[(address - allocation.begin) / kPageBytes]);
+}
+
+void Memory::read(const Allocation& allocation, Address address, void* to, std::size_t bytes) {
+  auto* bytes_out = static_cast<std::uint8_t*>(to);
+  for_each_page(allocation.pages, address - allocation.begin, bytes,
+                [&](const Allocation::PageSlot& slot, std::size_t at, std::size_t part, std::size_t done) {
+                  if (slot.page) {
+                    std::memcpy(bytes_out + done, &slot.page->bytes[at], part);
+                  } else {
+                    for (std::size_t i = 0; i < part; i++) bytes_out[done + i] = byte_of(slot.fill, at + i);
+                  }
+                });
+}
+
+void Memory::write(Allocation& allocation, Address address, const void* from, std::size_t bytes) {
+  const auto* bytes_in = static_cast<const std::uint8_t*>(from);
+  for_each_page(allocation.pages, address - allocation.begin, bytes,
+                [&](Allocation::PageSlot& slot, std::size_t at, std::size_t part, std::size_t done) {
+                  Page& page = page_of(slot);
+                  std::memcpy(&page.bytes[at], bytes_in + done, part);
+                  for (std::size_t i = 0; i < part; i++) page.written.set(at + i);
+                });
+}
+
+void Memory::fill(Allocation& allocation, Address address, std::uint32_t word, std::size_t bytes) {
+  for_each_page(allocation.pages, address - allocation.begin, bytes,
+                [&](Allocation::PageSlot& slot, std::size_t at, std::size_t part, std::size_t) {
+                  // A page that is there may have stores on their way to it.
+                  if (part == kPageBytes && !slot.page) {
+                    slot.fill = word;
+                    slot.filled = true;
+                    return;
+                  }
+                  Page& page = page_of(slot);
+                  for (std::size_t i = 0; i < part; i++) {
+                    page.bytes[at + i] = byte_of(word, at + i);
+                    page.written.set(at + i);
+                  }
+                });
+}
+
+bool Memory::is_written(const Allocation& allocation, Address address, std::size_t bytes) {
+  bool written = true;
+  for_each_page(allocation.pages, address - allocation.begin, bytes,
+                [&](const Allocation::PageSlot& slot, std::size_t at, std::size_t part, std::size_t) {
+                  if (!slot.page) {
+                    written = written && slot.filled;
+                    return;
+                  }
+                  for (std::size_t i = 0; i < part; i++) written = written && slot.page->written.test(at + i);
+                });
+  return written;
+}
+
+}  // namespace allnorm::sim

@@ -1,0 +1,213 @@
+// The scheduler: what goes on next, what happens when nothing can, and how a run ends early.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "allnorm/error.h"
+#include "device/sim/machine.h"
+#include "device/sim/operations.h"
+#include "device/sim/report.h"
+
+namespace allnorm::sim {
+namespace {
+
+/// Kernels count deadlines in steps of 2^20 ns, and no timeout is longer than 2^50 ns.
+constexpr std::uint64_t kFirstIdle = std::uint64_t{1} << 20;
+constexpr std::uint64_t kLongestIdle = std::uint64_t{1} << 46;
+constexpr std::uint64_t kLongEnough = std::uint64_t{1} << 50;
+constexpr std::uint64_t kStepsBetweenHosts = 256;
+constexpr std::chrono::seconds kPatience{1};
+constexpr Chance kStartCluster = 65536 / 2;
+constexpr Chance kUnstarve = 65536 / 512;
+
+}  // namespace
+
+void Machine::made_progress() noexcept {
+  clock_of_progress_ = clock_;
+  idle_nanoseconds_ = kFirstIdle;
+  waited_for_hosts_ = false;
+}
+
+void Machine::run_until(Lock& lock, std::uint64_t steps, const std::function<bool()>& done) {
+  while (!done()) {
+    if (is_running_) {
+      changed_.wait(lock);
+      continue;
+    }
+    is_running_ = true;
+    struct Guard {
+      Machine& machine;
+      ~Guard() {
+        machine.is_running_ = false;
+        machine.changed_.notify_all();
+      }
+    } const guard{*this};
+    for (std::uint64_t taken = 1;; taken++) {
+      if (!step(lock)) return;
+      if (a_grid_completed_) {
+        a_grid_completed_ = false;
+        changed_.notify_all();
+        if (done()) return;
+      }
+      if (steps != 0 && taken >= steps) return;
+      if (taken % kStepsBetweenHosts == 0 && waiting_hosts_ > 0) {
+        lock.unlock();
+        std::this_thread::yield();
+        lock.lock();
+      }
+    }
+  }
+}
+
+bool Machine::is_starved(const Grid& grid) const noexcept {
+  return schedule_.policy == Policy::kStarve && grid.rank() == schedule_.starved_rank;
+}
+
+/// One thing happens: a cluster starts, a store arrives, or a warp runs until its threads stop. False: nothing is left.
+bool Machine::step(Lock& lock) {
+  statistics_.steps++;
+  clock_++;
+  if (schedule_.step_budget != 0 && statistics_.steps > schedule_.step_budget) {
+    fail(fmt::format("the run took more than {} steps; a livelock?", schedule_.step_budget));
+  }
+  if (!stalled_.empty()) release_stalled();
+  if (look_for_startable_) find_startable();
+
+  const bool in_turn = choices_.policy() == Policy::kReplay || choices_.policy() == Policy::kRoundRobin;
+  const bool others = !ready_.empty() || stores_.size() > 0;
+  if (!startable_.empty() && (!others || in_turn || choices_.happens(kStartCluster)) && start_some_cluster())
+    return true;
+  if (!others) return idle(lock);
+
+  if (choices_.policy() == Policy::kReplay) {
+    const auto which = choices_.choose(static_cast<std::uint32_t>(ready_.size() + stores_.size()));
+    if (which < ready_.size()) {
+      run_warp(*ready_[which]);
+    } else {
+      commit(stores_.at(which - ready_.size()));
+    }
+  } else if (ready_.empty() || (stores_.size() > 0 && choices_.happens(choices_.commit()))) {
+    commit_some_store();
+  } else {
+    Warp* warp = ready_[choices_.choose(static_cast<std::uint32_t>(ready_.size()))];
+    if (is_starved(*warp->cta->grid) && !choices_.happens(kUnstarve)) {
+      const auto other =
+          std::find_if(ready_.begin(), ready_.end(), [&](const Warp* each) { return !is_starved(*each->cta->grid); });
+      if (other != ready_.end()) warp = *other;
+    }
+    run_warp(*warp);
+  }
+  return true;
+}
+
+void Machine::commit_some_store() {
+  if (choices_.policy() == Policy::kRoundRobin) {
+    commit(stores_.oldest());
+    return;
+  }
+  std::uint32_t store = stores_.at(choices_.choose(static_cast<std::uint32_t>(stores_.size())));
+  if (is_starved(*stores_.get(store).thread->cta->grid) && !ready_.empty() && !choices_.happens(kUnstarve)) {
+    run_warp(*ready_[choices_.choose(static_cast<std::uint32_t>(ready_.size()))]);
+    return;
+  }
+  commit(store);
+}
+
+void Machine::run_warp(Warp& warp) {
+  std::uint32_t lanes = warp.ready;
+  if (choices_.happens(choices_.single_lane())) {
+    // The choice is one of those that are ready.
+    auto skip = choices_.choose(static_cast<std::uint32_t>(__builtin_popcount(lanes)));
+    for (; skip > 0; skip--) lanes &= lanes - 1;
+    lanes &= ~lanes + 1;
+  }
+  for (; lanes != 0; lanes &= lanes - 1) {
+    const auto lane = static_cast<unsigned>(__builtin_ctz(lanes));
+    // Another lane may have stopped it, or even have ended the grid with it.
+    run_lane(warp.cta->threads[warp.first + lane]);
+  }
+}
+
+void Machine::run_lane(Thread& thread) {
+  thread.cta->has_run = true;
+  const CurrentThread current(*this, thread);
+  host_.resume(thread.fiber);
+  if (fault_) fail(*fault_);
+  if (thread.fiber.overflowed()) fail(Report::name(thread) + ": its stack in the simulator overflowed");
+  if (thread.state == ThreadState::kEnded) thread_ended(thread);
+}
+
+void Machine::release_stalled() {
+  for (std::size_t i = stalled_.size(); i-- > 0;) {
+    Thread& thread = *stalled_[i];
+    if (thread.stalled_until == 0 || thread.stalled_until > statistics_.steps) continue;
+    stalled_[i] = stalled_.back();
+    stalled_.pop_back();
+    set_ready(thread);
+  }
+}
+
+/// No thread can run and no store is on its way. Threads that poll may still look at the clock, so time goes on.
+bool Machine::idle(Lock& lock) {
+  const bool all_empty =
+      std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream->grids.empty(); });
+  if (all_empty) return false;
+  bool released = false;
+  for (Thread* thread : stalled_) {
+    if (thread->stalled_until == 0) continue;
+    thread->stalled_until = statistics_.steps;
+    released = true;
+  }
+  if (released) return true;
+  if (several_hosts_ && !waited_for_hosts_) {
+    waited_for_hosts_ = true;
+    const std::uint64_t launches = statistics_.launches;
+    changed_.wait_for(lock, kPatience, [&] { return statistics_.launches != launches || !ready_.empty(); });
+    return true;
+  }
+  if (polling_.empty() || clock_ - clock_of_progress_ > kLongEnough) {
+    fail("deadlock: nothing can go on" + Report::waits(*this));
+  }
+  clock_ += idle_nanoseconds_;
+  idle_nanoseconds_ = std::min(2 * idle_nanoseconds_, kLongestIdle);
+  while (!polling_.empty()) {
+    Thread& thread = *polling_.back();
+    stop_watching(thread);
+    set_ready(thread);
+  }
+  return true;
+}
+
+void Machine::fail(const std::string& message) {
+  std::string text = "simulator: " + message;
+  fault_.reset();
+  drop_everything();
+  throw Error(ErrorCode::kSimulation, text);
+}
+
+void Machine::drop_everything() {
+  while (stores_.size() > 0) stores_.remove(stores_.at(0));
+  ready_.clear();
+  polling_.clear();
+  stalled_.clear();
+  watchers_.clear();
+  startable_.clear();
+  for (const auto& stream : streams_) {
+    for (const auto& grid : stream->grids) {
+      for (const auto& cluster : grid->clusters) {
+        for (const auto& cta : cluster->ctas) {
+          for (Thread& thread : cta->threads) {
+            if (thread.fiber.is_started()) stacks_.release(thread.fiber.stop());
+          }
+        }
+      }
+    }
+    stream->grids.clear();
+  }
+  std::fill(used_.begin(), used_.end(), 0U);
+  a_grid_completed_ = true;
+}
+
+}  // namespace allnorm::sim

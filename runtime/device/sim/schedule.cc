@@ -1,0 +1,62 @@
+#include "device/sim/schedule.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <string_view>
+
+#include "allnorm/error.h"
+
+namespace allnorm::sim {
+namespace {
+
+template <typename Number>
+Number parse_number(std::string_view name, std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 0) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("stall: {}={} given, a whole number is allowed", name, text));
+  }
+  return number;
+}
+
+}  // namespace
+
+const char* to_string(Policy policy) noexcept {
+  switch (policy) {
+    case Policy::kRandom: return "random";
+    case Policy::kRoundRobin: return "round_robin";
+    case Policy::kStarve: return "starve";
+    default: return "replay";
+  }
+}
+
+Stall parse_stall(const std::string& text) {
+  Stall stall;
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::string_view part = rest.substr(0, rest.find(','));
+    rest.remove_prefix(part.size() + (part.size() < rest.size() ? 1 : 0));
+    const std::string_view name = part.substr(0, part.find('='));
+    const std::string_view value = name.size() < part.size() ? part.substr(name.size() + 1) : std::string_view();
+    if (name == "rank") {
+      stall.rank = parse_number<int>(name, value);
+    } else if (name == "cta") {
+      stall.cta = parse_number<int>(name, value);
+    } else if (name == "thread") {
+      stall.thread = parse_number<int>(name, value);
+    } else if (name == "at") {
+      stall.point = value;
+    } else if (name == "occurrence") {
+      stall.occurrence = parse_number<std::uint64_t>(name, value);
+    } else if (name == "steps") {
+      stall.steps = parse_number<std::uint64_t>(name, value);
+    } else {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("stall: {} given, allowed: rank, cta, thread, at, occurrence, steps", name));
+    }
+  }
+  if (stall.point.empty()) throw Error(ErrorCode::kInvalidArgument, "stall: at=POINT is missing, as in at=barrier_cta");
+  return stall;
+}
+
+}  // namespace allnorm::sim
