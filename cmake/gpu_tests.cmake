@@ -3,7 +3,7 @@ file(GLOB allnorm_gpu_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/gpu/
 if(allnorm_gpu_sources)
   add_executable(allnorm_gpu_tests ${allnorm_gpu_sources})
   target_include_directories(allnorm_gpu_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
-  target_link_libraries(allnorm_gpu_tests PRIVATE allnorm_reference Catch2::Catch2)
+  target_link_libraries(allnorm_gpu_tests PRIVATE allnorm_calls Catch2::Catch2)
   allnorm_add_test(gpu allnorm_gpu_tests)
   set_tests_properties(gpu PROPERTIES LABELS gpu SKIP_RETURN_CODE 77 TIMEOUT 900 RUN_SERIAL ON)
 endif()

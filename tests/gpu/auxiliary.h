@@ -7,29 +7,14 @@
 #include <cstdint>
 #include <span>
 
+#include "calls/fill_job.h"
 #include "device/cuda/cuda_device.h"
 
 namespace allnorm::gpu_tests {
 
-/// A matrix to fill by the formula of reference/patterns.h, or with kConstantWord.
-struct FillJob {
-  void* data = nullptr;
-  std::uint64_t rows = 0;
-  std::uint64_t columns = 0;
-  std::uint64_t first_row = 0;
-  std::uint64_t seed = 0;
-  std::uint32_t pattern = 0;
-  std::uint32_t dtype = 0;
-  std::uint32_t rank = 0;
-  std::uint32_t per_replay = 0;  ///< The seed is replay_seed(seed, *replay).
-};
-
-/// A FillJob::pattern: every f32 is the low word of the seed.
-inline constexpr std::uint32_t kConstantWord = 100;
-
-constexpr std::uint64_t replay_seed(std::uint64_t seed, std::uint64_t replay) {
-  return seed + replay * 0xA24BAED4963EE407;
-}
+using calls::FillJob;
+using calls::kConstantWord;
+using calls::replay_seed;
 
 /// Bytes to digest.
 struct DigestJob {

@@ -10,14 +10,30 @@
 #include <memory>
 #include <string>
 
+#include "calls/parallel.h"
+#include "calls/placement.h"
+#include "calls/verify.h"
 #include "device/cuda/cuda_device.h"
 #include "gpu/auxiliary.h"
 
 namespace allnorm::gpu_tests {
 
-/// What outputs hold before a call, in every byte.
-inline constexpr std::uint8_t kPoison = 0xA5;
-inline constexpr std::uint32_t kPoisonWord = 0xA5A5A5A5;
+// What the tests of all machines share.
+using calls::AnyCall;
+using calls::Case;
+using calls::enqueue;
+using calls::Failure;
+using calls::full_product;
+using calls::host_threads;
+using calls::kPoison;
+using calls::kPoisonWord;
+using calls::Layout;
+using calls::parallel_for;
+using calls::Piece;
+using calls::Placement;
+using calls::prepare_call;
+using calls::SampleOptions;
+using calls::with_tokens;
 
 class Gpu {
  public:

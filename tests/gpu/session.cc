@@ -6,7 +6,7 @@
 #include <cstring>
 #include <thread>
 
-#include "gpu/parallel.h"
+#include "calls/parallel.h"
 
 namespace allnorm::gpu_tests {
 namespace {
@@ -94,7 +94,7 @@ void Session::prepare() {
 }
 
 void Session::enqueue(std::size_t index, int rank) {
-  gpu_tests::enqueue(workspace(rank), call(index, rank), stream(rank).get());
+  calls::enqueue(workspace(rank), call(index, rank), stream(rank).get());
 }
 
 void Session::wait() {

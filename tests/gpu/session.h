@@ -12,7 +12,7 @@
 
 #include "allnorm/workspace.h"
 #include "gpu/gpu.h"
-#include "gpu/verify.h"
+#include "calls/verify.h"
 
 namespace allnorm::gpu_tests {
 

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "catch.h"
-#include "gpu/parallel.h"
+#include "calls/parallel.h"
 #include "gpu/report.h"
 #include "gpu/session.h"
 

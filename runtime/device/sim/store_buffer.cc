@@ -32,8 +32,7 @@ void StoreBuffer::issue(const PendingStore& store) {
   kept = store;
   kept.position = static_cast<std::uint32_t>(order_.size());
   order_.push_back(number);
-  // What has arrived is looked at when there is much of it, or when the oldest is asked for.
-  if (in_order_.size() > 2 * order_.size() + 1024) oldest();
+  if (in_order_.size() > 2 * order_.size() + 1024) forget_arrived();
   in_order_.push_back({number, kept.issued});
   for_each_word(kept, [&](Address word) {
     std::uint32_t& newest = newest_of(kept, word);
@@ -42,12 +41,16 @@ void StoreBuffer::issue(const PendingStore& store) {
   });
 }
 
-std::uint32_t StoreBuffer::oldest() {
+void StoreBuffer::forget_arrived() {
   const auto is_gone = [&](const Issued& entry) {
     const PendingStore& store = stores_[entry.store];
     return store.issued != entry.issued || store.position >= order_.size() || order_[store.position] != entry.store;
   };
-  while (is_gone(in_order_.front())) in_order_.pop_front();
+  while (!in_order_.empty() && is_gone(in_order_.front())) in_order_.pop_front();
+}
+
+std::uint32_t StoreBuffer::oldest() {
+  forget_arrived();
   return in_order_.front().store;
 }
 

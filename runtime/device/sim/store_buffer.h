@@ -53,6 +53,7 @@ class StoreBuffer {
   }
 
  private:
+  void forget_arrived();
   std::uint32_t& older(std::uint32_t store, Address word) noexcept {
     return stores_[store].older[(word - stores_[store].address / 4 * 4) / 4];
   }
@@ -67,7 +68,7 @@ class StoreBuffer {
     std::uint32_t store;
     Time issued;
   };
-  std::deque<Issued> in_order_;  ///< Those that have arrived are dropped late.
+  std::deque<Issued> in_order_;  ///< Those that have arrived are forgotten late.
 };
 
 }  // namespace allnorm::sim

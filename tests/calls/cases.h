@@ -2,8 +2,8 @@
 //
 // A Case says all of a call but its addresses. Its inputs follow from its seed, so that a line in a report and the seed
 // make it again.
-#ifndef ALLNORM_TESTS_GPU_CASES_H_
-#define ALLNORM_TESTS_GPU_CASES_H_
+#ifndef ALLNORM_TESTS_CALLS_CASES_H_
+#define ALLNORM_TESTS_CALLS_CASES_H_
 
 #include <cstdint>
 #include <optional>
@@ -15,7 +15,7 @@
 #include "reference/patterns.h"
 #include "reference/reference.h"
 
-namespace allnorm::gpu_tests {
+namespace allnorm::calls {
 
 struct Case {
   std::uint32_t index = 0;
@@ -63,6 +63,9 @@ struct SampleOptions {
   bool with_pdl = true;
   /// Cases that share a kernel: compiling one takes longer than a hundred calls.
   int cases_per_kernel = 4;
+  /// Empty: those that the design names.
+  std::vector<int> hidden_dims;
+  std::vector<std::int64_t> tokens;
 };
 
 /// Every (hidden_dim, tokens) that is allowed once, every value of every axis, then at random; cases of more than 4M
@@ -75,6 +78,6 @@ std::uint64_t full_product(bool with_pdl);
 /// {"hidden_dim":{"8":12,...},...}: how often each value of each axis occurs.
 std::string axis_counts_json(const std::vector<Case>& cases);
 
-}  // namespace allnorm::gpu_tests
+}  // namespace allnorm::calls
 
-#endif  // ALLNORM_TESTS_GPU_CASES_H_
+#endif  // ALLNORM_TESTS_CALLS_CASES_H_

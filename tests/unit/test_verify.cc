@@ -1,12 +1,11 @@
 // The comparison itself: right bytes pass, and any single wrong byte is found, in guards and padding too.
 #include "catch.h"
-#include "gpu/gpu.h"
-#include "gpu/verify.h"
+#include "calls/verify.h"
 
-namespace allnorm::gpu_tests {
+namespace allnorm::calls {
 namespace {
 
-TEST_CASE("verification accepts the reference's bytes, and finds every single byte that differs", "[auxiliary]") {
+TEST_CASE("verification accepts the reference's bytes, and finds every single byte that differs") {
   SampleOptions options;
   options.seed = 4;
   options.cases = 400;
@@ -33,4 +32,4 @@ TEST_CASE("verification accepts the reference's bytes, and finds every single by
 }
 
 }  // namespace
-}  // namespace allnorm::gpu_tests
+}  // namespace allnorm::calls

@@ -1,8 +1,8 @@
-#include "gpu/placement.h"
+#include "calls/placement.h"
 
 #include <bit>
 
-namespace allnorm::gpu_tests {
+namespace allnorm::calls {
 namespace {
 
 std::size_t matrix_bytes(const Case& c) { return static_cast<std::size_t>(c.elements()) * size_of(c.dtype); }
@@ -145,4 +145,4 @@ void add_fill_jobs(const Case& c, const Placement& p, std::byte* memory, int ran
                   static_cast<std::uint32_t>(DataType::kF32), 0, 0});
 }
 
-}  // namespace allnorm::gpu_tests
+}  // namespace allnorm::calls

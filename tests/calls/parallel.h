@@ -1,6 +1,6 @@
 // Loops over all threads of the host.
-#ifndef ALLNORM_TESTS_GPU_PARALLEL_H_
-#define ALLNORM_TESTS_GPU_PARALLEL_H_
+#ifndef ALLNORM_TESTS_CALLS_PARALLEL_H_
+#define ALLNORM_TESTS_CALLS_PARALLEL_H_
 
 #include <algorithm>
 #include <atomic>
@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace allnorm::gpu_tests {
+namespace allnorm::calls {
 
 inline unsigned host_threads() { return std::max(1U, std::thread::hardware_concurrency()); }
 
@@ -37,6 +37,6 @@ void parallel_for(std::size_t count, unsigned threads, Work work) {
   if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace allnorm::gpu_tests
+}  // namespace allnorm::calls
 
-#endif  // ALLNORM_TESTS_GPU_PARALLEL_H_
+#endif  // ALLNORM_TESTS_CALLS_PARALLEL_H_

@@ -3,13 +3,12 @@
 #include <utility>
 
 #include "catch.h"
-#include "gpu/cases.h"
+#include "calls/cases.h"
 
-namespace allnorm::gpu_tests {
+namespace allnorm::calls {
 namespace {
 
-TEST_CASE("a sample has every pair of hidden_dim and tokens, every value of every axis, and can be made again",
-          "[auxiliary]") {
+TEST_CASE("a sample has every pair of hidden_dim and tokens, every value of every axis, and can be made again") {
   for (const std::uint64_t seed : {1, 2, 3}) {
     SampleOptions options;
     options.seed = seed;
@@ -42,4 +41,4 @@ TEST_CASE("a sample has every pair of hidden_dim and tokens, every value of ever
 }
 
 }  // namespace
-}  // namespace allnorm::gpu_tests
+}  // namespace allnorm::calls

@@ -1,16 +1,16 @@
 // Compares what the ranks wrote with the CPU reference, byte by byte, on all threads of the host.
-#ifndef ALLNORM_TESTS_GPU_VERIFY_H_
-#define ALLNORM_TESTS_GPU_VERIFY_H_
+#ifndef ALLNORM_TESTS_CALLS_VERIFY_H_
+#define ALLNORM_TESTS_CALLS_VERIFY_H_
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "gpu/cases.h"
-#include "gpu/placement.h"
+#include "calls/cases.h"
+#include "calls/placement.h"
 
-namespace allnorm::gpu_tests {
+namespace allnorm::calls {
 
 /// A case whose outputs are wrong on some rank.
 struct Failure {
@@ -27,6 +27,6 @@ std::vector<Failure> verify(std::span<const Case> cases, std::span<const Placeme
 /// The bytes that a case leaves in placement.outputs, poison and guards included, for inputs of this seed.
 std::vector<std::uint8_t> expected_outputs(const Case& c, const Placement& placement, std::uint64_t seed);
 
-}  // namespace allnorm::gpu_tests
+}  // namespace allnorm::calls
 
-#endif  // ALLNORM_TESTS_GPU_VERIFY_H_
+#endif  // ALLNORM_TESTS_CALLS_VERIFY_H_

@@ -1,4 +1,4 @@
-#include "gpu/verify.h"
+#include "calls/verify.h"
 
 #include <fmt/format.h>
 
@@ -7,10 +7,9 @@
 #include <map>
 #include <mutex>
 
-#include "gpu/gpu.h"
-#include "gpu/parallel.h"
+#include "calls/parallel.h"
 
-namespace allnorm::gpu_tests {
+namespace allnorm::calls {
 namespace {
 
 constexpr std::size_t kReported = 5;
@@ -211,4 +210,4 @@ std::vector<std::uint8_t> expected_outputs(const Case& c, const Placement& p, st
   return image;
 }
 
-}  // namespace allnorm::gpu_tests
+}  // namespace allnorm::calls

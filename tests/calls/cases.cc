@@ -1,4 +1,4 @@
-#include "gpu/cases.h"
+#include "calls/cases.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <random>
 #include <span>
 
-namespace allnorm::gpu_tests {
+namespace allnorm::calls {
 namespace {
 
 using reference::Pattern;
@@ -168,12 +168,16 @@ std::vector<Case> sample_cases(const SampleOptions& options) {
     cases.push_back(c);
   };
   const auto fits = [&](int hidden, std::int64_t tokens) { return hidden * tokens <= options.max_elements; };
+  std::vector<int> hidden_dims = options.hidden_dims;
+  if (hidden_dims.empty()) hidden_dims.assign(kHiddenDims.begin(), kHiddenDims.end());
+  std::vector<std::int64_t> token_counts = options.tokens;
+  if (token_counts.empty()) token_counts.assign(kTokens.begin(), kTokens.end());
   Case base;
   base.world_size = options.world_size;
 
   std::size_t turn = axes.random()() % 1000;
-  for (const int hidden : kHiddenDims) {
-    for (const std::int64_t tokens : kTokens) {
+  for (const int hidden : hidden_dims) {
+    for (const std::int64_t tokens : token_counts) {
       if (!fits(hidden, tokens)) continue;
       base.hidden_dim = hidden;
       do set_kernel(base, axes, options.with_pdl, turn++);
@@ -183,11 +187,11 @@ std::vector<Case> sample_cases(const SampleOptions& options) {
   }
   const auto wanted = static_cast<std::size_t>(std::max(options.cases, 1));
   while (cases.size() < wanted) {
-    base.hidden_dim = axes.pick(kHiddenDims);
+    base.hidden_dim = axes.pick(hidden_dims);
     do set_kernel(base, axes, options.with_pdl, std::nullopt);
     while (!is_valid(base));
     for (int i = 0; i < options.cases_per_kernel && cases.size() < wanted; ++i) {
-      const std::int64_t tokens = axes.pick(kTokens);
+      const std::int64_t tokens = axes.pick(token_counts);
       if (!fits(base.hidden_dim, tokens)) continue;
       if (base.hidden_dim * tokens > kBig && axes.random()() % kBigOneIn != 0) continue;
       add(base, tokens);
@@ -238,4 +242,4 @@ std::string axis_counts_json(const std::vector<Case>& cases) {
   return json.empty() ? "{}" : json + "}";
 }
 
-}  // namespace allnorm::gpu_tests
+}  // namespace allnorm::calls

@@ -2,18 +2,22 @@
 //
 // All offsets are the same on every rank. Outputs (and inputs that are overwritten in place) come first and lie
 // together, each followed by guard bytes, so that one fill poisons them and one copy fetches them.
-#ifndef ALLNORM_TESTS_GPU_PLACEMENT_H_
-#define ALLNORM_TESTS_GPU_PLACEMENT_H_
+#ifndef ALLNORM_TESTS_CALLS_PLACEMENT_H_
+#define ALLNORM_TESTS_CALLS_PLACEMENT_H_
 
 #include <cstddef>
 #include <variant>
 #include <vector>
 
 #include "allnorm/fused.h"
-#include "gpu/auxiliary.h"
-#include "gpu/cases.h"
+#include "calls/fill_job.h"
+#include "calls/cases.h"
 
-namespace allnorm::gpu_tests {
+namespace allnorm::calls {
+
+/// What outputs hold before a call, in every byte.
+inline constexpr std::uint8_t kPoison = 0xA5;
+inline constexpr std::uint32_t kPoisonWord = 0xA5A5A5A5;
 
 struct Piece {
   std::size_t offset = 0;
@@ -58,6 +62,6 @@ void enqueue(Workspace& workspace, const AnyCall& call, Stream stream);
 void add_fill_jobs(const Case& c, const Placement& placement, std::byte* memory, int rank, bool per_replay,
                    std::vector<FillJob>& jobs);
 
-}  // namespace allnorm::gpu_tests
+}  // namespace allnorm::calls
 
-#endif  // ALLNORM_TESTS_GPU_PLACEMENT_H_
+#endif  // ALLNORM_TESTS_CALLS_PLACEMENT_H_
