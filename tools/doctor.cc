@@ -115,7 +115,7 @@ void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, const KernelSou
   }
   if (sources == nullptr) return;
   std::vector<std::string> works;
-  for (const Target target : kTargets) {
+  for (const Target target : kGpuTargets) {
     const Spec spec = typical_spec(target);
     try {
       nvrtc->compile(specialized_source(spec), "doctor.cu", sources->files(), compile_options(target));

@@ -101,7 +101,7 @@ TEST_CASE("wrong arguments are refused: the flag, what was given, what is allowe
   check_refused("compile --quantt fp8", "--quantt: unknown argument; did you mean --quant?");
   check_refused("compile --quant", "--quant: a value is missing");
   check_refused("compile --quant fp9", "--quant: \"fp9\" given, allowed: none, fp8, nvfp4, dynamic_fp8");
-  check_refused("compile --target sm_80", "--target: \"sm_80\" given, allowed: sm_90a, sm_100a, sm_103a, sm_120a");
+  check_refused("compile --target sm_80", "--target: \"sm_80\" given, allowed: sm_90a, sm_100a, sm_103a, sm_120a, host");
   check_refused("compile --strategy auto", "--strategy: \"auto\" given, allowed: one_shot, two_shot");
   check_refused("compile --world 73", "--world: \"73\" given, allowed: whole numbers from 1 to 72");
   check_refused("compile --world 2x", "--world: \"2x\" given");
