@@ -72,8 +72,9 @@ std::shared_ptr<const HostCompiler> HostCompiler::find(const Env& env) {
 
 HostCompiler::HostCompiler(std::string path, std::string temporary_dir)
     : path_(std::move(path)), temporary_dir_(std::move(temporary_dir)) {
-  // Two that say the same version may still make different code for different machines.
-  identity_ = fmt::format("{}, {}", ask("--version"), ask("-dumpmachine"));
+  identity_ = ask("--version");
+  // Two of one version may still make code for different machines.
+  identity_ += ", " + ask("-dumpmachine");
 }
 
 std::string HostCompiler::ask(const char* option) const {
