@@ -1,0 +1,99 @@
+// PlanStore: a kept kernel that does not load is compiled again.
+#include <memory>
+#include <string>
+
+#include "cache_fixture.h"
+#include "catch.h"
+#include "error_of.h"
+#include "host_kernel.h"
+#include "jit/plan.h"
+
+using namespace allnorm;
+using allnorm::cache::test::Folder;
+using allnorm::testing::error_of;
+using allnorm::testing::host_env;
+using allnorm::testing::host_spec;
+
+namespace {
+
+struct FakeKernel : LoadedKernel {
+  unsigned max_resident_clusters() const noexcept override { return 1; }
+  void launch(unsigned /*clusters*/, void* /*params*/, Stream /*stream*/) const override {}
+};
+
+/// Loads what is as long as a kernel.
+class FakeDevice : public Device {
+ public:
+  int loads = 0;
+  ErrorCode refusal = ErrorCode::kDriver;
+
+  int ordinal() const noexcept override { return 0; }
+  const std::string& name() const noexcept override { return name_; }
+  Target target() const noexcept override { return Target::kHost; }
+  int multiprocessors() const noexcept override { return 1; }
+  std::unique_ptr<LoadedKernel> load(std::span<const std::byte> binary, const std::string& /*kernel_name*/,
+                                     const LaunchShape& /*shape*/) override {
+    loads++;
+    if (binary.size() < 100) throw Error(refusal, "too short");
+    return std::make_unique<FakeKernel>();
+  }
+  std::unique_ptr<DeviceMemory> allocate_symmetric(std::size_t /*bytes*/, std::span<Device* const> /*peers*/) override {
+    return nullptr;
+  }
+  std::unique_ptr<DeviceMemory> allocate(std::size_t /*bytes*/) override { return nullptr; }
+  void fill_words(void* /*to*/, std::uint32_t /*word*/, std::size_t /*bytes*/) override {}
+  void copy_to_device(void* /*to*/, const void* /*from*/, std::size_t /*bytes*/) override {}
+  void copy_to_host(void* /*to*/, const void* /*from*/, std::size_t /*bytes*/) override {}
+  void synchronize() override {}
+  void check_stream(Stream /*stream*/, bool /*non_blocking*/) const override {}
+  bool is_capturing(Stream /*stream*/) const override { return false; }
+  AddressRange range_of(const void* /*address*/) const override { return {}; }
+
+ private:
+  std::string name_ = "fake";
+};
+
+const std::vector<std::byte> kShort(10, std::byte{7});
+
+/// Puts a kernel that does not load in the place of a Spec's.
+void spoil(KernelCompiler& compiler, const Spec& spec) {
+  const std::string key = compiler.key(spec).hex;
+  std::string reason;
+  REQUIRE(compiler.store()->put("host", {key, "allnorm_one_shot", "{}", "short"}, reason));
+}
+
+}  // namespace
+
+TEST_CASE("a kernel of the cache that does not load is compiled again and replaced") {
+  const Folder folder;
+  KernelCompiler compiler(host_env(), folder / "cache");
+  spoil(compiler, host_spec());
+  FakeDevice device;
+  PlanStore plans(compiler);
+  CHECK(plans.get(device, host_spec()).kernel != nullptr);
+  CHECK(device.loads == 2);
+  CHECK(compiler.statistics().compiled == 1);
+  CHECK(compiler.compile(host_spec()).binary.size() > 1000);
+}
+
+TEST_CASE("a prebuilt kernel that does not load is compiled") {
+  KernelCompiler compiler(host_env(), "");
+  const std::string key = compiler.prebuilt_key(host_spec());
+  const PrebuiltKernel kernel{key, "allnorm_one_shot", kShort};
+  compiler.add_prebuilt({&kernel, 1});
+  FakeDevice device;
+  PlanStore plans(compiler);
+  CHECK(plans.get(device, host_spec()).kernel != nullptr);
+  CHECK(device.loads == 2);
+}
+
+TEST_CASE("another failure to load is not mended by compiling") {
+  const Folder folder;
+  KernelCompiler compiler(host_env(), folder / "cache");
+  spoil(compiler, host_spec());
+  FakeDevice device;
+  device.refusal = ErrorCode::kUnsupported;
+  PlanStore plans(compiler);
+  CHECK(error_of(ErrorCode::kUnsupported, [&] { plans.get(device, host_spec()); }) == "too short");
+  CHECK(compiler.statistics().compiled == 0);
+}
