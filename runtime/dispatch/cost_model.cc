@@ -15,9 +15,9 @@ LinkModel link_model(Target target) noexcept {
     case Target::kSm100a:
     case Target::kSm103a: return kNvlink5;
     case Target::kSm120a: return kPcie5;
-    case Target::kSm90a: return kNvlink4;
     // The simulator has no time of its own: AUTO chooses there as it does on the GPU that was measured.
-    case Target::kHost: return kNvlink4;
+    case Target::kHost:
+    case Target::kSm90a: break;
   }
   return kNvlink4;
 }

@@ -74,9 +74,9 @@ TEST_CASE("a kernel for host is kept with its compiler, and found again") {
   CHECK(compiled.entry_name == "allnorm_one_shot");
   CHECK(compiled.seconds > 0);
   std::string reason;
-  const auto entry = first.store()->get("host", first.key(host_spec()).hex, reason);
-  REQUIRE(entry.has_value());
-  const auto provenance = nlohmann::json::parse(entry->provenance);
+  const auto entry = first.store()->get("host", first.key(host_spec()).hex, reason).value_or(cache::Entry{});
+  REQUIRE(entry.provenance != "");
+  const auto provenance = nlohmann::json::parse(entry.provenance);
   CHECK(provenance["compiler"] == first.host_compiler().path());
   CHECK(provenance["key"]["compiler"] == first.host_compiler().identity());
   CHECK_FALSE(provenance.contains("nvrtc"));

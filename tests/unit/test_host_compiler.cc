@@ -23,6 +23,7 @@
 #include "jit/compiler.h"
 #include "jit/host_compiler.h"
 #include "jit/kernel_sources.h"
+#include "jit/run_program.h"
 #include "jit/specialize.h"
 
 namespace fs = std::filesystem;
@@ -293,6 +294,16 @@ TEST_CASE("a program that ignores SIGCHLD can compile") {
   CHECK(bytes > 1000);
   CHECK(contains(message, "made nothing of broken.cc: its exit status is not known"));
   CHECK(contains(message, "broken.cc:1:"));
+}
+
+TEST_CASE("a compiler does not inherit that SIGCHLD is ignored") {
+  const auto before = ::signal(SIGCHLD, SIG_IGN);
+  // Not a script: shells set the signal right themselves.
+  const ProgramEnd end = run_program({"/bin/grep", {"SigIgn", "/proc/self/status"}, "/", "/tmp"});
+  ::signal(SIGCHLD, before);
+  const std::string label = "SigIgn:\t";
+  REQUIRE(end.output.starts_with(label));
+  CHECK((std::stoull(end.output.substr(label.size()), nullptr, 16) >> (SIGCHLD - 1) & 1) == 0);
 }
 
 TEST_CASE("variables that would change what is compiled are not handed on") {
