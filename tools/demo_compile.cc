@@ -29,7 +29,7 @@ std::vector<Spec> specs_of(const DemoOptions& options) {
   std::vector<Spec> specs;
   for (const Strategy strategy : demo_strategies(options.ranks)) {
     for (const Quant quant : kQuants) {
-      for (const Target target : kTargets) {
+      for (const Target target : kGpuTargets) {
         Spec spec;
         spec.target = target;
         spec.strategy = strategy;
@@ -62,11 +62,11 @@ std::vector<Compiled> compile_all(KernelCompiler& compiler, const std::vector<Sp
 std::string to_text(const std::vector<Compiled>& results) {
   TextTable table({{}, {}, {'r'}, {'r'}, {'r'}, {'r'}});
   std::vector<std::string> cells = {"quant", "strategy"};
-  for (const Target target : kTargets) cells.emplace_back(to_string(target));
+  for (const Target target : kGpuTargets) cells.emplace_back(to_string(target));
   table.add(cells);
-  for (std::size_t i = 0; i < results.size(); i += kTargets.size()) {
+  for (std::size_t i = 0; i < results.size(); i += kGpuTargets.size()) {
     cells = {to_string(results[i].spec.quant), to_string(results[i].spec.strategy)};
-    for (std::size_t t = 0; t < kTargets.size(); ++t) {
+    for (std::size_t t = 0; t < kGpuTargets.size(); ++t) {
       const Compiled& c = results[i + t];
       cells.push_back(c.from_cache ? std::string("cached") : fmt::format("{:.0f} ms", c.milliseconds));
     }
@@ -88,7 +88,7 @@ int compile_only(const DemoOptions& options, const std::string& reason) {
   const std::vector<Compiled> results = compile_all(compiler, specs_of(options));
   const std::string outcome = fmt::format(
       "{} kernels compiled, {} for each of {} architectures; none was run: that needs a GPU, see `allnorm doctor`",
-      results.size(), results.size() / kTargets.size(), kTargets.size());
+      results.size(), results.size() / kGpuTargets.size(), kGpuTargets.size());
   if (!options.json) {
     fmt::print("{}\n{}\n", to_text(results), outcome);
     return kExitOk;

@@ -11,6 +11,7 @@
 #include "allnorm/error.h"
 #include "allnorm/version.h"
 #include "dispatch/geometry.h"
+#include "jit/host_compiler.h"
 #include "jit/kernel_sources.h"
 #include "jit/nvrtc.h"
 #include "jit/specialize.h"
@@ -84,6 +85,7 @@ int run(bool as_json) {
     examine_memory_features(*driver, gpus, env, findings);
   }
   examine_nvrtc(env, gpus, sources.get(), findings);
+  examine_host_compiler(env, sources.get(), findings);
   examine_cache(env, findings);
   examine_table(env, gpus, sources ? sources->digest() : "", findings);
 
@@ -115,7 +117,7 @@ void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, const KernelSou
   }
   if (sources == nullptr) return;
   std::vector<std::string> works;
-  for (const Target target : kTargets) {
+  for (const Target target : kGpuTargets) {
     const Spec spec = typical_spec(target);
     try {
       nvrtc->compile(specialized_source(spec), "doctor.cu", sources->files(), compile_options(target));
@@ -129,6 +131,31 @@ void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, const KernelSou
     }
   }
   if (!works.empty()) findings.add(Status::kOk, "NVRTC", fmt::format("compiles for {}", fmt::join(works, ", ")));
+}
+
+void examine_host_compiler(const Env& env, const KernelSources* sources, Findings& findings) {
+  // No GPU needs it. Only a compiler that was asked for by name is missed by somebody.
+  const Status status = env.cxx_path.empty() ? Status::kInfo : Status::kWarn;
+  try {
+    const auto compiler = HostCompiler::find(env);
+    const std::string found = fmt::format("{}: {}", compiler->path(), compiler->identity());
+    if (sources == nullptr) {
+      findings.add(Status::kOk, "C++ compiler", found);
+      return;
+    }
+    try {
+      const Spec spec = typical_spec(Target::kHost);
+      compiler->compile(specialized_source(spec), "doctor.cc", sources->files(), compile_options(spec.target));
+      findings.add(Status::kOk, "C++ compiler", found + ", compiles for host (the simulator)");
+    } catch (const Error& error) {
+      findings.add(status, "C++ compiler",
+                   fmt::format("{}: cannot compile for host: {}", found, first_error(error.what())),
+                   "only the simulator needs it; name a C++20 compiler in ALLNORM_CXX");
+    }
+  } catch (const Error& error) {
+    const auto [found, advice] = split_advice(error.what());
+    findings.add(status, "C++ compiler", found, "only the simulator needs it; " + advice);
+  }
 }
 
 Run add_doctor(CLI::App& app) {

@@ -41,7 +41,7 @@ std::set<std::string> find_invalid(Findings& findings) {
 
 void list_set_variables(const std::set<std::string>& invalid, Findings& findings) {
   // Everybody has these; they are no news.
-  const std::set<std::string> usual = {"HOME"};
+  const std::set<std::string> usual = {"HOME", "PATH"};
   for (const Env::Variable& variable : Env::variables()) {
     const char* const value = read_variable(variable.name);
     if (value == nullptr || *value == '\0' || invalid.contains(variable.name) || usual.contains(variable.name))

@@ -63,7 +63,7 @@ Geometry parse_geometry(const std::string& text) {
 SpecOptions::SpecOptions(CLI::App& app) {
   spec_.world_size = 2;
   spec_.hidden_dim = 7168;
-  add_name(app, "--target", spec_.target, kTargets, "GPU to compile for, default sm_90a");
+  add_name(app, "--target", spec_.target, kTargets, "GPU to compile for, or host for the simulator, default sm_90a");
   add_integer(app, "--world", spec_.world_size, 1, kMaxWorldSize, "Ranks, default 2");
   add_integer(app, "--hidden", spec_.hidden_dim, 1, kMaxHiddenDim, "Elements of a row, default 7168");
   add_name(app, "--dtype", spec_.dtype, kRowDataTypes, "Elements of rows, default bf16");

@@ -15,8 +15,11 @@ LinkModel link_model(Target target) noexcept {
     case Target::kSm100a:
     case Target::kSm103a: return kNvlink5;
     case Target::kSm120a: return kPcie5;
-    default: return kNvlink4;
+    case Target::kSm90a: return kNvlink4;
+    // The simulator has no time of its own: AUTO chooses there as it does on the GPU that was measured.
+    case Target::kHost: return kNvlink4;
   }
+  return kNvlink4;
 }
 
 double estimate_microseconds(Strategy strategy, int world_size, std::int64_t tokens, std::int64_t row_bytes,

@@ -22,6 +22,7 @@ const char* to_string(Target target) noexcept {
     case Target::kSm100a: return "sm_100a";
     case Target::kSm103a: return "sm_103a";
     case Target::kSm120a: return "sm_120a";
+    case Target::kHost: return "host";
   }
   return "unknown";
 }

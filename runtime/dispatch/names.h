@@ -31,7 +31,10 @@ inline constexpr std::array kStrategies = {Strategy::kOneShot, Strategy::kTwoSho
 inline constexpr std::array kKernelStrategies = {Strategy::kOneShot, Strategy::kTwoShot};
 inline constexpr std::array kTransports = {Transport::kUnicast, Transport::kMulticast};
 inline constexpr std::array kOperations = {Operation::kAllReduce, Operation::kFused};
-inline constexpr std::array kTargets = {Target::kSm90a, Target::kSm100a, Target::kSm103a, Target::kSm120a};
+inline constexpr std::array kTargets = {Target::kSm90a, Target::kSm100a, Target::kSm103a, Target::kSm120a,
+                                        Target::kHost};
+/// The targets that NVRTC compiles for.
+inline constexpr std::array kGpuTargets = {Target::kSm90a, Target::kSm100a, Target::kSm103a, Target::kSm120a};
 inline constexpr std::array kPdls = {Pdl::kOff, Pdl::kEarlyTrigger, Pdl::kLateTrigger};
 
 template <typename Enum, std::size_t kCount>

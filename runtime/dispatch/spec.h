@@ -10,8 +10,8 @@
 
 namespace allnorm {
 
-/// What a kernel is compiled for.
-enum class Target : std::uint8_t { kSm90a, kSm100a, kSm103a, kSm120a };
+/// What a kernel is compiled for: a GPU architecture, or the CPU that the simulator runs on.
+enum class Target : std::uint8_t { kSm90a, kSm100a, kSm103a, kSm120a, kHost };
 
 /// How a value reaches all ranks: a store per peer, or one store to a multicast address.
 enum class Transport : std::uint8_t { kUnicast, kMulticast };
@@ -59,7 +59,7 @@ struct SpecHash {
 int vectors_per_row(int hidden_dim, DataType dtype);
 int chunks_per_row(int hidden_dim, DataType dtype);
 
-/// "sm_90a"; the inverse throws kInvalidArgument with the names that are allowed.
+/// "sm_90a", "host"; the inverse throws kInvalidArgument with the names that are allowed.
 const char* to_string(Target target) noexcept;
 const char* to_string(Transport transport) noexcept;
 Target parse_target(const std::string& name);

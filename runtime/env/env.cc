@@ -37,6 +37,8 @@ constexpr Env::Variable kVariables[] = {
     {"ALLNORM_DRIVER", "libcuda.so.1",
      "The CUDA driver library: an absolute path, or a name that the loader searches for."},
     {"ALLNORM_NVRTC", "libnvrtc.so", "The NVRTC library: an absolute path, or a name that the loader searches for."},
+    {"ALLNORM_CXX", "c++, g++ or clang++",
+     "The C++ compiler for the simulator's kernels: an absolute path, or a name on PATH."},
     {"ALLNORM_KERNEL_DIR", "", "For development: a folder of kernel sources to use in place of the built-in ones."},
     {"ALLNORM_DUMP", "", "What to write out for each compiled kernel, a comma list of source, ptx, sass and log."},
     {"ALLNORM_DUMP_DIR", ".", "Where ALLNORM_DUMP writes."},
@@ -46,6 +48,8 @@ constexpr Env::Variable kVariables[] = {
     {"XDG_CACHE_HOME", "~/.cache", "The parent of the default ALLNORM_CACHE_DIR; ignored unless absolute."},
     {"XDG_CONFIG_HOME", "~/.config", "The parent of the default ALLNORM_CONFIG_DIR; ignored unless absolute."},
     {"HOME", "", "The ~ of the defaults above; ignored unless absolute."},
+    {"PATH", "/usr/bin:/bin", "Where the C++ compiler is looked for; folders that are not absolute are passed over."},
+    {"TMPDIR", "/tmp", "Where the C++ compiler works, in a private folder; ignored unless absolute."},
 };
 
 [[noreturn]] void reject(const char* name, const std::string& value, std::string_view allowed) {
@@ -93,10 +97,11 @@ std::string absolute_path(const Env::Getter& get, const char* name) {
   return value;
 }
 
-std::string library(const Env::Getter& get, const char* name) {
+/// `what` is searched for by its name.
+std::string path_or_name(const Env::Getter& get, const char* name, const char* what) {
   std::string value = text(get, name);
   if (!is_absolute(value) && value.find('/') != std::string::npos) {
-    reject(name, value, "an absolute path, or the name of a library without a folder");
+    reject(name, value, fmt::format("an absolute path, or the name of a {} without a folder", what));
   }
   return value;
 }
@@ -194,8 +199,11 @@ Env Env::parse(const Getter& get) {
 
   env.table_path = text(get, "ALLNORM_TABLE");
   env.timeout_seconds = timeout(get, "ALLNORM_TIMEOUT_SECONDS");
-  env.driver_path = library(get, "ALLNORM_DRIVER");
-  env.nvrtc_path = library(get, "ALLNORM_NVRTC");
+  env.driver_path = path_or_name(get, "ALLNORM_DRIVER", "library");
+  env.nvrtc_path = path_or_name(get, "ALLNORM_NVRTC", "library");
+  env.cxx_path = path_or_name(get, "ALLNORM_CXX", "program");
+  if (std::string path = text(get, "PATH"); !path.empty()) env.search_path = path;
+  if (std::string folder = text(get, "TMPDIR"); is_absolute(folder)) env.temporary_dir = folder;
   env.kernel_dir = text(get, "ALLNORM_KERNEL_DIR");
   env.dump = allnorm::dump(get, "ALLNORM_DUMP");
   if (std::string folder = text(get, "ALLNORM_DUMP_DIR"); !folder.empty()) env.dump_dir = folder;

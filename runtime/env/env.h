@@ -2,8 +2,8 @@
 //
 // Nothing else in the library calls getenv: a Context makes one Env and hands it on. An empty
 // variable counts as unset. A value that is not allowed throws Error(kInvalidEnvironment) which
-// names the variable, what it is, and what it may be. Variables that belong to others (HOME, XDG_*,
-// NCCL_*, ...) never throw.
+// names the variable, what it is, and what it may be. Variables that belong to others (HOME, PATH,
+// XDG_*, NCCL_*, ...) never throw.
 //
 // Thread safety: a value type; from_process() may run in any thread as long as none changes the
 // environment.
@@ -50,6 +50,10 @@ struct Env {
   std::string nvrtc_path;   ///< Empty: the loader's search path.
   std::string driver_path;  ///< Empty: the loader's search path.
   std::string kernel_dir;   ///< Empty: the sources that are built in.
+
+  std::string cxx_path;                       ///< Empty: the usual names, on the search path.
+  std::string search_path = "/usr/bin:/bin";  ///< PATH.
+  std::string temporary_dir = "/tmp";         ///< Absolute.
 
   Dump dump;
   std::string dump_dir = ".";

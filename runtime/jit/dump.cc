@@ -15,6 +15,12 @@
 namespace allnorm {
 namespace {
 
+/// In the folder, which is made if need be.
+std::filesystem::path base_path(const Env& env, const std::string& key) {
+  std::filesystem::create_directories(env.dump_dir);
+  return std::filesystem::path(env.dump_dir) / key.substr(0, 16);
+}
+
 void write_file(const std::filesystem::path& path, const char* bytes, std::size_t size) {
   std::ofstream stream(path, std::ios::binary);
   stream.write(bytes, static_cast<std::streamsize>(size));
@@ -50,12 +56,22 @@ void dump_sass(const std::filesystem::path& base, const Nvrtc::Result& result) {
 void dump_compilation(const Env& env, const std::string& key, const std::string& source,
                       const Nvrtc::Result& result) noexcept {
   try {
-    std::filesystem::create_directories(env.dump_dir);
-    const std::filesystem::path base = std::filesystem::path(env.dump_dir) / key.substr(0, 16);
+    const std::filesystem::path base = base_path(env, key);
     if (env.dump.source) write_file(base.string() + ".cu", source.data(), source.size());
     if (env.dump.ptx) write_file(base.string() + ".ptx", result.ptx.data(), result.ptx.size());
     if (env.dump.log) write_file(base.string() + ".log", result.log.data(), result.log.size());
     if (env.dump.sass) dump_sass(base, result);
+  } catch (const std::exception& error) {
+    log::warn("dump: {}", error.what());
+  }
+}
+
+void dump_compilation(const Env& env, const std::string& key, const std::string& source,
+                      const HostCompiler::Result& result) noexcept {
+  try {
+    const std::filesystem::path base = base_path(env, key);
+    if (env.dump.source) write_file(base.string() + ".cc", source.data(), source.size());
+    if (env.dump.log) write_file(base.string() + ".log", result.log.data(), result.log.size());
   } catch (const std::exception& error) {
     log::warn("dump: {}", error.what());
   }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "env/env.h"
+#include "jit/host_compiler.h"
 #include "jit/nvrtc.h"
 
 namespace allnorm {
@@ -13,6 +14,9 @@ namespace allnorm {
 /// cuobjdump on PATH. Failures are logged, never thrown.
 void dump_compilation(const Env& env, const std::string& key, const std::string& source,
                       const Nvrtc::Result& result) noexcept;
+/// The same for the target `host`: .cc and .log. There is no PTX or SASS.
+void dump_compilation(const Env& env, const std::string& key, const std::string& source,
+                      const HostCompiler::Result& result) noexcept;
 
 }  // namespace allnorm
 

@@ -40,7 +40,8 @@ std::unique_ptr<Plan> PlanStore::make(Device& device, const Spec& spec) {
   try {
     plan->kernel = device.load(compiled.binary, compiled.entry_name, shape);
   } catch (const Error& error) {
-    if (!compiled.from_disk_cache || error.code() != ErrorCode::kDriver) throw;
+    const bool is_kept = compiled.from_disk_cache || compiled.prebuilt;
+    if (!is_kept || error.code() != ErrorCode::kDriver) throw;
     // A binary that does not load is a miss: compile it again, and replace it.
     log::warn("cache: a kept kernel does not load ({}); compiling it again", error.what());
     compiled = compiler_.compile_anew(spec);

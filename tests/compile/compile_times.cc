@@ -42,7 +42,7 @@ struct Timing {
 
 std::vector<Spec> all_specs() {
   std::vector<Spec> specs;
-  for (const Target target : {Target::kSm90a, Target::kSm100a, Target::kSm103a, Target::kSm120a}) {
+  for (const Target target : allnorm::kGpuTargets) {
     for (const Strategy strategy : {Strategy::kOneShot, Strategy::kTwoShot}) {
       for (const Transport transport : {Transport::kUnicast, Transport::kMulticast}) {
         for (const DataType dtype : {DataType::kF32, DataType::kF16, DataType::kBF16}) {

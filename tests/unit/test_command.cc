@@ -101,7 +101,8 @@ TEST_CASE("wrong arguments are refused: the flag, what was given, what is allowe
   check_refused("compile --quantt fp8", "--quantt: unknown argument; did you mean --quant?");
   check_refused("compile --quant", "--quant: a value is missing");
   check_refused("compile --quant fp9", "--quant: \"fp9\" given, allowed: none, fp8, nvfp4, dynamic_fp8");
-  check_refused("compile --target sm_80", "--target: \"sm_80\" given, allowed: sm_90a, sm_100a, sm_103a, sm_120a");
+  check_refused("compile --target sm_80",
+                "--target: \"sm_80\" given, allowed: sm_90a, sm_100a, sm_103a, sm_120a, host");
   check_refused("compile --strategy auto", "--strategy: \"auto\" given, allowed: one_shot, two_shot");
   check_refused("compile --world 73", "--world: \"73\" given, allowed: whole numbers from 1 to 72");
   check_refused("compile --world 2x", "--world: \"2x\" given");
@@ -141,6 +142,34 @@ TEST_CASE("compile writes a cubin for every target", "[command]") {
     CHECK(json["stack_bytes"] == 0);
     CHECK(read_file(file).substr(0, 4) == "\177ELF");
   }
+}
+
+TEST_CASE("compile writes a shared object for host", "[command]") {
+  const Folder folder;
+  const std::string file = folder / "kernel.so";
+  const Outcome outcome = run("compile --hidden 1024 --quant nvfp4 --json --target host -o " + file);
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto json = nlohmann::json::parse(outcome.out);
+  CHECK(contains(json["spec"], "target=host "));
+  CHECK(json["bytes"] == fs::file_size(file));
+  CHECK(json["milliseconds"] > 0);
+  CHECK(json["compiler"].get<std::string>().size() > 10);
+  for (const char* absent : {"nvrtc", "registers", "stack_bytes"}) CHECK_FALSE(json.contains(absent));
+  CHECK(contains(read_file(file), "allnorm_host_ops_version"));
+
+  const Outcome text = run("compile --hidden 1024 --target host");
+  CHECK(text.code == 0);
+  CHECK(contains(text.out, "allnorm_one_shot for host"));
+  CHECK(contains(text.out, "ms by " + json["compiler"].get<std::string>()));
+  CHECK_FALSE(contains(text.out, "registers"));
+}
+
+TEST_CASE("compile for host needs a C++ compiler and no NVRTC", "[command]") {
+  CHECK(run("compile --hidden 512 --target host", "ALLNORM_NVRTC=/nonexistent/libnvrtc.so").code == 0);
+  const Outcome missing = run("compile --target host", "ALLNORM_CXX=/nonexistent/c++");
+  CHECK(missing.code == 3);
+  CHECK(contains(missing.err, "allnorm: ALLNORM_CXX=/nonexistent/c++ is not a program; install g++ or clang++"));
 }
 
 TEST_CASE("compile covers every choice of a Spec", "[command]") {
@@ -186,6 +215,16 @@ TEST_CASE("doctor without a driver finds the rest and fails in words", "[command
   CHECK(contains(outcome.out, "ALLNORM_DRIVER"));
   CHECK(contains(outcome.out, "compiles for sm_90a, sm_100a, sm_103a, sm_120a"));
   CHECK(contains(outcome.out, "\nA fused call cannot run here: see the lines that fail (driver).\n"));
+}
+
+TEST_CASE("doctor finds the C++ compiler, and no GPU misses it", "[command]") {
+  const Outcome found = run("doctor");
+  CHECK(contains(found.out, "ok    C++ compiler: /"));
+  CHECK(contains(found.out, "compiles for host (the simulator)"));
+  const Outcome missing = run("doctor", "PATH=/nonexistent");
+  CHECK(contains(missing.out, "info  C++ compiler: a kernel for the simulator must be compiled"));
+  CHECK(contains(missing.out, "see the lines that fail (driver)."));
+  CHECK(contains(run("doctor", "ALLNORM_CXX=/bin/true").out, "warn  C++ compiler: /bin/true -dumpmachine does not say what it is"));
 }
 
 TEST_CASE("doctor as JSON, with nothing of what it looks for", "[command]") {

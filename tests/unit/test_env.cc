@@ -46,6 +46,9 @@ TEST_CASE("without variables the defaults hold, and the cache is off with a reas
   CHECK(env.nvrtc_path.empty());
   CHECK(env.driver_path.empty());
   CHECK(env.kernel_dir.empty());
+  CHECK(env.cxx_path.empty());
+  CHECK(env.search_path == "/usr/bin:/bin");
+  CHECK(env.temporary_dir == "/tmp");
   CHECK(env.table_path.empty());
   CHECK_FALSE(env.dump.any());
   CHECK(env.dump_dir == ".");
@@ -156,6 +159,20 @@ TEST_CASE("a library is an absolute path or a bare name") {
   CHECK(parse({{"ALLNORM_DRIVER", "/o/libcuda.so.1"}}).driver_path == "/o/libcuda.so.1");
   CHECK_FALSE(rejection("ALLNORM_NVRTC", "./libnvrtc.so").empty());
   CHECK_FALSE(rejection("ALLNORM_DRIVER", "lib/libcuda.so.1").empty());
+}
+
+TEST_CASE("the C++ compiler is an absolute path or a bare name") {
+  CHECK(parse({{"ALLNORM_CXX", "/o/g++"}}).cxx_path == "/o/g++");
+  CHECK(parse({{"ALLNORM_CXX", "clang++-19"}}).cxx_path == "clang++-19");
+  CHECK(rejection("ALLNORM_CXX", "./g++") ==
+        "ALLNORM_CXX=\"./g++\" is not allowed: it must be an absolute path, or the name of a program without a folder. "
+        "Correct it, or unset it.");
+}
+
+TEST_CASE("where to look for programs and to put temporary files") {
+  CHECK(parse({{"PATH", "/a:b"}}).search_path == "/a:b");
+  CHECK(parse({{"TMPDIR", "/scratch"}}).temporary_dir == "/scratch");
+  CHECK(parse({{"TMPDIR", "scratch"}}).temporary_dir == "/tmp");
 }
 
 TEST_CASE("paths for development and tables are taken as they are") {

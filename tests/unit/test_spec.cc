@@ -34,6 +34,7 @@ std::string refusal(const std::function<void(Spec&)>& change) {
 std::vector<Spec> neighbours() {
   const std::vector<std::function<void(Spec&)>> changes = {
       [](Spec& s) { s.target = Target::kSm100a; },
+      [](Spec& s) { s.target = Target::kHost; },
       [](Spec& s) { s.operation = Operation::kAllReduce; },
       [](Spec& s) { s.strategy = Strategy::kTwoShot; },
       [](Spec& s) { s.transport = Transport::kMulticast; },
@@ -183,6 +184,11 @@ TEST_CASE("every name is parsed back to its value", "[names]") {
   for (const Target value : kTargets) CHECK(parse_target(to_string(value)) == value);
 }
 
+TEST_CASE("the GPU targets are all targets but host", "[names]") {
+  for (const Target target : kTargets) CHECK(is_one_of(target, kGpuTargets) == (target != Target::kHost));
+  CHECK(parse_target("host") == Target::kHost);
+}
+
 TEST_CASE("a name that is not known is refused with those that are", "[names]") {
   const auto refused = [](auto parse, const char* name) {
     return error_of(ErrorCode::kInvalidArgument, [&] { parse(name); });
@@ -191,5 +197,5 @@ TEST_CASE("a name that is not known is refused with those that are", "[names]") 
   CHECK(refused(parse_data_type, "BF16") == "dtype: \"BF16\" given, allowed: f32, f16, bf16, e4m3, u8, e2m1x2");
   CHECK(refused(parse_quant, "") == "quant: \"\" given, allowed: none, fp8, nvfp4, dynamic_fp8");
   CHECK(refused(parse_layout, "8x4") == "layout: \"8x4\" given, allowed: swizzled_128x4, swizzled_8x4, linear");
-  CHECK(refused(parse_target, "sm_80") == "target: \"sm_80\" given, allowed: sm_90a, sm_100a, sm_103a, sm_120a");
+  CHECK(refused(parse_target, "sm_80") == "target: \"sm_80\" given, allowed: sm_90a, sm_100a, sm_103a, sm_120a, host");
 }
