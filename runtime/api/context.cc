@@ -77,12 +77,12 @@ std::unique_ptr<Device> Context::Impl::make_device(int ordinal) const {
   return std::make_unique<cuda::CudaDevice>(driver_, ordinal);
 }
 
-Device& Context::Impl::device(int ordinal) {
+Device& Context::Impl::device(int ordinal, const char* argument) {
   if (ordinal < 0 || ordinal >= device_count()) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("devices: GPU {} was given; {} {}", ordinal, machine_ ? "this simulator has" : "this machine shows",
-                    device_count() == 1 ? "GPU 0 alone" : fmt::format("GPUs 0 to {}", device_count() - 1)));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: GPU {} was given; {} {}", argument, ordinal,
+                            machine_ ? "this simulator has" : "this machine shows",
+                            device_count() == 1 ? "GPU 0 alone" : fmt::format("GPUs 0 to {}", device_count() - 1)));
   }
   const std::lock_guard lock(mutex_);
   auto& device = devices_[static_cast<std::size_t>(ordinal)];
@@ -108,7 +108,7 @@ Context::~Context() = default;
 
 int Context::device_count() const noexcept { return impl_->device_count(); }
 bool Context::is_simulated() const noexcept { return impl_->machine() != nullptr; }
-void Context::synchronize(int device) { impl_->device(device).synchronize(); }
+void Context::synchronize(int device) { impl_->device(device, "device").synchronize(); }
 
 ContextStatistics Context::statistics() const {
   ContextStatistics statistics = impl_->compiler().statistics();

@@ -26,8 +26,8 @@ class Context::Impl {
  public:
   explicit Impl(const ContextOptions& options);
 
-  /// Opened when first asked for. Throws kInvalidArgument if there is no such GPU, kUnsupported.
-  Device& device(int ordinal);
+  /// Opened when first asked for. Throws kInvalidArgument, naming the argument, if there is no such GPU; kUnsupported.
+  Device& device(int ordinal, const char* argument = "devices");
   int device_count() const noexcept { return static_cast<int>(devices_.size()); }
   /// Of the simulated GPUs, for tests and tools; null on real ones.
   sim::Machine* machine() const noexcept { return machine_.get(); }

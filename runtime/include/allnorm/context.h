@@ -15,13 +15,13 @@ namespace allnorm {
 
 struct ContextOptions {
   /// A tuned table (JSON). Empty: $ALLNORM_TABLE, then the user's folder, then the shipped tables.
-  std::string table_path;
+  std::string table_path{};
   /// Where compiled kernels are kept. Empty: $ALLNORM_CACHE_DIR or the user's cache folder.
-  std::string cache_directory;
+  std::string cache_directory{};
   /// What runs the kernels. "cuda": GPUs, an error if there are none. "sim" or "sim:N": 8 or N (1 to 72) simulated GPUs
   /// on the CPU, for trying out and testing; they run when somebody synchronises, and slowly. Empty: $ALLNORM_DEVICE;
   /// else GPUs, or where there are none, "sim" with a warning in the log.
-  std::string device;
+  std::string device{};
 };
 
 /// What the Context has done so far; all counts only grow.
