@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include "allnorm/allnorm_c.h"
+#include "allnorm/buffer.h"
 #include "allnorm/error.h"
 #include "allnorm/fused.h"
 #include "allnorm/workspace.h"
@@ -82,9 +83,11 @@ Strategy to_strategy(allnorm_strategy number, const char* argument);
 
 /// A handle is the C++ object's address under another name.
 inline Context* from_handle(allnorm_context* handle) { return reinterpret_cast<Context*>(handle); }
+inline Buffer* from_handle(allnorm_buffer* handle) { return reinterpret_cast<Buffer*>(handle); }
 inline World* from_handle(allnorm_world* handle) { return reinterpret_cast<World*>(handle); }
 inline Workspace* from_handle(allnorm_workspace* handle) { return reinterpret_cast<Workspace*>(handle); }
 inline const Context* from_handle(const allnorm_context* handle) { return reinterpret_cast<const Context*>(handle); }
+inline const Buffer* from_handle(const allnorm_buffer* handle) { return reinterpret_cast<const Buffer*>(handle); }
 inline const World* from_handle(const allnorm_world* handle) { return reinterpret_cast<const World*>(handle); }
 inline const Workspace* from_handle(const allnorm_workspace* handle) {
   return reinterpret_cast<const Workspace*>(handle);

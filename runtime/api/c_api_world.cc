@@ -1,6 +1,5 @@
-// The C ABI: contexts, worlds and workspaces.
+// The C ABI: worlds and workspaces.
 #include <algorithm>
-#include <memory>
 
 #include "api/c_api.h"
 
@@ -8,11 +7,8 @@ namespace allnorm::c_api {
 namespace {
 
 // Bytes of the first version of each struct, for ever: members that come later are not required.
-constexpr std::size_t kSmallestContextOptions = 24;
 constexpr std::size_t kSmallestWorldOptions = 56;
 constexpr std::size_t kSmallestStatus = 552;
-
-constexpr allnorm_context_options kContextDefaults = {sizeof(allnorm_context_options), nullptr, nullptr};
 
 allnorm_world_options world_defaults() {
   const WorldOptions defaults;
@@ -22,6 +18,7 @@ allnorm_world_options world_defaults() {
   value.max_tokens_one_shot = defaults.max_tokens_one_shot;
   value.max_tokens_two_shot = defaults.max_tokens_two_shot;
   value.timeout_seconds = ALLNORM_DEFAULT_TIMEOUT;
+  value.multicast = defaults.multicast;
   return value;
 }
 
@@ -38,6 +35,7 @@ WorldOptions read_world_options(const allnorm_world_options* given) {
   to.max_tokens_one_shot = from.max_tokens_one_shot;
   to.max_tokens_two_shot = from.max_tokens_two_shot;
   if (from.timeout_seconds != ALLNORM_DEFAULT_TIMEOUT) to.timeout_seconds = from.timeout_seconds;
+  to.multicast = from.multicast != 0;
   return to;
 }
 
@@ -68,34 +66,6 @@ allnorm_workspace_status to_c(const WorkspaceStatus& from) {
 
 using namespace allnorm;
 using namespace allnorm::c_api;
-
-allnorm_status allnorm_context_options_init_sized(allnorm_context_options* options, size_t struct_size) {
-  return guarded([&] { write_struct(options, struct_size, kSmallestContextOptions, kContextDefaults, "options"); });
-}
-
-allnorm_status allnorm_context_create(const allnorm_context_options* options, allnorm_context** context) {
-  return guarded([&] {
-    require_pointer(context, "context");
-    *context = nullptr;
-    ContextOptions to;
-    if (options != nullptr) {
-      const allnorm_context_options from = read_struct(options, kSmallestContextOptions, kContextDefaults, "options");
-      if (from.table_path != nullptr) to.table_path = from.table_path;
-      if (from.cache_directory != nullptr) to.cache_directory = from.cache_directory;
-    }
-    *context = reinterpret_cast<allnorm_context*>(new Context(to));
-  });
-}
-
-void allnorm_context_destroy(allnorm_context* context) { delete from_handle(context); }
-
-allnorm_status allnorm_context_device_count(const allnorm_context* context, int32_t* count) {
-  return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(count, "count");
-    *count = from_handle(context)->device_count();
-  });
-}
 
 allnorm_status allnorm_world_options_init_sized(allnorm_world_options* options, size_t struct_size) {
   return guarded([&] { write_struct(options, struct_size, kSmallestWorldOptions, world_defaults(), "options"); });
@@ -156,6 +126,14 @@ allnorm_status allnorm_workspace_required_bytes(const allnorm_world_options* opt
   return guarded([&] {
     require_pointer(bytes, "bytes");
     *bytes = Workspace::required_bytes(read_world_options(options));
+  });
+}
+
+allnorm_status allnorm_workspace_uses_multicast(const allnorm_workspace* workspace, int32_t* uses_multicast) {
+  return guarded([&] {
+    require_pointer(workspace, "workspace");
+    require_pointer(uses_multicast, "uses_multicast");
+    *uses_multicast = from_handle(workspace)->uses_multicast() ? 1 : 0;
   });
 }
 

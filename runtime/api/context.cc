@@ -5,6 +5,7 @@
 #include "allnorm/error.h"
 #include "api/context_impl.h"
 #include "device/cuda/cuda_device.h"
+#include "device/sim/sim_device.h"
 #include "dispatch/table_search.h"
 #include "env/log.h"
 
@@ -19,28 +20,73 @@ Env read_environment() {
   return env;
 }
 
+DeviceChoice choose_device(const std::string& option, const Env& env) {
+  if (option.empty()) return env.device;
+  const std::optional<DeviceChoice> choice = parse_device_choice(option);
+  if (!choice) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("device: \"{}\" was given; {} is allowed, or nothing for $ALLNORM_DEVICE", option, kDeviceChoices));
+  }
+  return *choice;
+}
+
 }  // namespace
 
 Context::Impl::Impl(const ContextOptions& options)
-    : env_(read_environment()),
-      options_(options),
-      driver_(cuda::Driver::load(env_.driver_path)),
-      compiler_(env_, options.cache_directory),
-      plans_(compiler_) {
+    : env_(read_environment()), options_(options), compiler_(env_, options.cache_directory), plans_(compiler_) {
+  open(choose_device(options.device, env_));
+}
+
+void Context::Impl::open(const DeviceChoice& choice) {
+  switch (choice.kind) {
+    case DeviceChoice::Kind::kCuda: return open_cuda();
+    case DeviceChoice::Kind::kSimulator: return open_simulator(choice.simulated_gpus);
+    case DeviceChoice::Kind::kAutomatic: break;
+  }
+  try {
+    open_cuda();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kDriver) throw;
+    open_simulator(choice.simulated_gpus);
+    log::warn(
+        "no GPU can be used, so {} simulated ones on the CPU stand in for it: for trying out and testing, and slow; "
+        "ALLNORM_DEVICE=cuda makes this an error. The reason: {}",
+        device_count(), error.what());
+  }
+}
+
+void Context::Impl::open_cuda() {
+  auto driver = cuda::Driver::load(env_.driver_path);
   int count = 0;
-  driver_->check(driver_->cuDeviceGetCount(&count), "cuDeviceGetCount");
+  driver->check(driver->cuDeviceGetCount(&count), "cuDeviceGetCount");
+  if (count == 0) {
+    throw Error(ErrorCode::kDriver, "the CUDA driver shows no GPU; look at CUDA_VISIBLE_DEVICES and nvidia-smi");
+  }
+  driver_ = std::move(driver);
   devices_.resize(static_cast<std::size_t>(count));
 }
 
-Device& Context::Impl::device(int ordinal) {
+void Context::Impl::open_simulator(int gpus) {
+  machine_ = std::make_shared<sim::Machine>(sim::MachineOptions{.devices = gpus});
+  devices_.resize(static_cast<std::size_t>(gpus));
+}
+
+std::unique_ptr<Device> Context::Impl::make_device(int ordinal) const {
+  if (machine_) return std::make_unique<sim::SimDevice>(machine_, ordinal, env_.temporary_dir);
+  return std::make_unique<cuda::CudaDevice>(driver_, ordinal);
+}
+
+Device& Context::Impl::device(int ordinal, const char* argument) {
   if (ordinal < 0 || ordinal >= device_count()) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("devices: GPU {} was given; this machine shows {}", ordinal,
+                fmt::format("{}: GPU {} was given; {} {}", argument, ordinal,
+                            machine_ ? "this simulator has" : "this machine shows",
                             device_count() == 1 ? "GPU 0 alone" : fmt::format("GPUs 0 to {}", device_count() - 1)));
   }
   const std::lock_guard lock(mutex_);
   auto& device = devices_[static_cast<std::size_t>(ordinal)];
-  if (!device) device = std::make_unique<cuda::CudaDevice>(driver_, ordinal);
+  if (!device) device = make_device(ordinal);
   return *device;
 }
 
@@ -61,6 +107,8 @@ Context::Context(const ContextOptions& options) : impl_(std::make_unique<Impl>(o
 Context::~Context() = default;
 
 int Context::device_count() const noexcept { return impl_->device_count(); }
+bool Context::is_simulated() const noexcept { return impl_->machine() != nullptr; }
+void Context::synchronize(int device) { impl_->device(device, "device").synchronize(); }
 
 ContextStatistics Context::statistics() const {
   ContextStatistics statistics = impl_->compiler().statistics();

@@ -18,13 +18,19 @@
 
 namespace allnorm {
 
+namespace sim {
+class Machine;
+}
+
 class Context::Impl {
  public:
   explicit Impl(const ContextOptions& options);
 
-  /// Opened when first asked for. Throws kInvalidArgument if there is no such GPU, kUnsupported.
-  Device& device(int ordinal);
+  /// Opened when first asked for. Throws kInvalidArgument, naming the argument, if there is no such GPU; kUnsupported.
+  Device& device(int ordinal, const char* argument = "devices");
   int device_count() const noexcept { return static_cast<int>(devices_.size()); }
+  /// Of the simulated GPUs, for tests and tools; null on real ones.
+  sim::Machine* machine() const noexcept { return machine_.get(); }
   /// The tuned table for a GPU of this name, if there is one; its warnings are logged.
   std::optional<Table> table_for(const std::string& device_name) const;
 
@@ -33,9 +39,17 @@ class Context::Impl {
   PlanStore& plans() noexcept { return plans_; }
 
  private:
+  void open(const DeviceChoice& choice);
+  /// Throws kDriver.
+  void open_cuda();
+  void open_simulator(int gpus);
+  std::unique_ptr<Device> make_device(int ordinal) const;
+
   Env env_;
   ContextOptions options_;
+  // One of these two.
   std::shared_ptr<const cuda::Driver> driver_;
+  std::shared_ptr<sim::Machine> machine_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Device>> devices_;
   KernelCompiler compiler_;

@@ -14,6 +14,7 @@ const char* to_string(ErrorCode code) noexcept {
     case ErrorCode::kCompiler: return "compiler";
     case ErrorCode::kInvalidTable: return "invalid table";
     case ErrorCode::kInvalidEnvironment: return "invalid environment";
+    case ErrorCode::kSimulation: return "simulation";
   }
   return "unknown error";
 }

@@ -31,6 +31,7 @@ Pdl pdl_of(const Workspace::Impl& workspace, bool asked, PdlTrigger trigger) {
 Spec base_spec(const Workspace::Impl& workspace, const Tensor& input, bool pdl, PdlTrigger trigger) {
   Spec spec;
   spec.target = workspace.device().target();
+  spec.transport = workspace.transport();
   spec.dtype = spec.gamma_dtype = input.dtype;
   spec.pdl = pdl_of(workspace, pdl, trigger);
   spec.world_size = static_cast<std::uint8_t>(workspace.world_size);
@@ -97,7 +98,8 @@ void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, S
   params.tokens = static_cast<std::uint64_t>(tokens);
   auto* states = static_cast<allnorm_kernel::RowState*>(workspace.states->data());
   params.states = plan.spec.strategy == Strategy::kOneShot ? states : states + workspace.options.max_tokens_one_shot;
-  const auto clusters = static_cast<unsigned>(std::min<std::int64_t>(tokens, resident_clusters(workspace, plan)));
+  const std::int64_t wanted = tokens + workspace.extra_clusters();
+  const auto clusters = static_cast<unsigned>(std::min<std::int64_t>(wanted, resident_clusters(workspace, plan)));
   plan.kernel->launch(clusters, &params, stream);
 }
 

@@ -27,10 +27,11 @@ TokenCapacity capacity_of(const WorldOptions& options) {
   return {options.max_tokens_one_shot, options.max_tokens_two_shot};
 }
 
-DispatchFacts facts_of(Device& own, Device& first, const WorldOptions& options, int ranks_on_device) {
+DispatchFacts facts_of(Device& own, Device& first, const WorldOptions& options, int ranks_on_device,
+                       Transport transport) {
   DispatchFacts facts;
   facts.world_size = static_cast<int>(options.devices.size());
-  facts.transport = Transport::kUnicast;
+  facts.transport = transport;
   facts.multiprocessors = std::max(1, own.multiprocessors() / ranks_on_device);
   facts.link = link_model(first.target());
   return facts;
@@ -112,7 +113,8 @@ SymmetricLayout SymmetricLayout::of(const WorldOptions& options) {
 }
 
 Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_options, int own_rank,
-                      std::optional<Table> table)
+                      std::optional<Table> table, std::unique_ptr<DeviceMemory> own_memory,
+                      const DeviceMemory* multicast)
     : context(shared_context),
       options(world_options),
       rank(own_rank),
@@ -121,13 +123,12 @@ Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_o
                                                   world_options.devices[static_cast<std::size_t>(own_rank)]))),
       layout(SymmetricLayout::of(world_options)),
       capacity(capacity_of(world_options)),
+      symmetric(std::move(own_memory)),
       timeout_nanoseconds(to_nanoseconds(options.timeout_seconds.value_or(shared_context.env().timeout_seconds))),
       device_(shared_context.device(world_options.devices[static_cast<std::size_t>(own_rank)])),
       dispatcher_(std::move(table),
-                  facts_of(device_, shared_context.device(world_options.devices[0]), world_options, ranks_on_device)) {
-  std::vector<Device*> peers;
-  for (const int ordinal : options.devices) peers.push_back(&context.device(ordinal));
-  symmetric = device_.allocate_symmetric(layout.total_bytes, peers);
+                  facts_of(device_, shared_context.device(world_options.devices[0]), world_options, ranks_on_device,
+                           multicast != nullptr ? Transport::kMulticast : Transport::kUnicast)) {
   const auto rows = static_cast<std::size_t>(options.max_tokens_one_shot + options.max_tokens_two_shot);
   states = device_.allocate(std::max<std::size_t>(1, rows) * sizeof(RowState));
   params.rank = static_cast<std::uint32_t>(rank);
@@ -135,6 +136,7 @@ Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_o
   params.one_shot = layout.one_shot;
   params.scatter = layout.scatter;
   params.broadcast = layout.broadcast;
+  params.multicast = multicast != nullptr ? static_cast<char*>(multicast->data()) : nullptr;
   renew();
 }
 
@@ -155,6 +157,7 @@ Workspace::~Workspace() = default;
 int Workspace::rank() const noexcept { return impl_->rank; }
 int Workspace::world_size() const noexcept { return impl_->world_size; }
 int Workspace::device() const noexcept { return impl_->device().ordinal(); }
+bool Workspace::uses_multicast() const noexcept { return impl_->transport() == Transport::kMulticast; }
 
 std::int64_t Workspace::max_tokens(Strategy strategy, int hidden_dim, DataType dtype) const noexcept {
   const std::int64_t row_bytes = static_cast<std::int64_t>(hidden_dim) * static_cast<std::int64_t>(size_of(dtype));

@@ -37,8 +37,9 @@ void check_options(const WorldOptions& options);
 
 class Workspace::Impl {
  public:
-  /// `table`: rank 0's, for everyone.
-  Impl(Context::Impl& context, const WorldOptions& options, int rank, std::optional<Table> table);
+  /// `table`: rank 0's, for everyone. `multicast` stands for the symmetric memory of all ranks, or is null.
+  Impl(Context::Impl& context, const WorldOptions& options, int rank, std::optional<Table> table,
+       std::unique_ptr<DeviceMemory> symmetric, const DeviceMemory* multicast);
 
   /// Sentinels everywhere, state and control zeroed, the timeout kept. No kernel may be running.
   void renew();
@@ -48,6 +49,12 @@ class Workspace::Impl {
   /// For tests and the tuner: every call uses it, whatever the dispatcher says.
   void force_geometry(std::optional<Geometry> geometry) noexcept { forced_geometry_ = geometry; }
   const std::optional<Geometry>& forced_geometry() const noexcept { return forced_geometry_; }
+  /// For tests: every launch has that many more clusters than tokens, if they can be resident.
+  void force_extra_clusters(unsigned extra) noexcept { extra_clusters_ = extra; }
+  unsigned extra_clusters() const noexcept { return extra_clusters_; }
+  Transport transport() const noexcept {
+    return params.multicast != nullptr ? Transport::kMulticast : Transport::kUnicast;
+  }
 
   Context::Impl& context;
   const WorldOptions options;
@@ -58,7 +65,7 @@ class Workspace::Impl {
   /// Rows that a call of each strategy may have, for rows that fit a slot.
   const TokenCapacity capacity;
 
-  std::unique_ptr<DeviceMemory> symmetric;
+  const std::unique_ptr<DeviceMemory> symmetric;
   std::unique_ptr<DeviceMemory> states;  ///< One-shot rows, then two-shot rows.
   KernelParams params{};                 ///< All that does not change from call to call, filled once.
   PlanCache plans;
@@ -69,6 +76,7 @@ class Workspace::Impl {
   Device& device_;
   Dispatcher dispatcher_;
   std::optional<Geometry> forced_geometry_;
+  unsigned extra_clusters_ = 0;
 };
 
 }  // namespace allnorm

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "comm/multicast.h"
 #include "comm/workspace_impl.h"
 
 namespace allnorm {
@@ -16,6 +17,25 @@ void check_tokens(const char* name, std::int64_t tokens) {
   if (tokens < 0 || tokens > kMaxCallTokens) {
     refuse(fmt::format("{}: {} was given; 0 to {} is allowed", name, tokens, kMaxCallTokens));
   }
+}
+
+/// Each rank's, which all ranks can store into.
+std::vector<std::unique_ptr<DeviceMemory>> allocate_symmetric(Context::Impl& context, const WorldOptions& options) {
+  std::vector<Device*> devices;
+  for (const int ordinal : options.devices) devices.push_back(&context.device(ordinal));
+  std::vector<std::unique_ptr<DeviceMemory>> memory;
+  for (Device* device : devices) {
+    memory.push_back(device->allocate_symmetric(SymmetricLayout::of(options).total_bytes, devices));
+  }
+  return memory;
+}
+
+std::unique_ptr<DeviceMemory> map_multicast(Context::Impl& context, const WorldOptions& options,
+                                            const std::vector<std::unique_ptr<DeviceMemory>>& symmetric) {
+  std::vector<DeviceMemory*> of_ranks;
+  for (const auto& memory : symmetric) of_ranks.push_back(memory.get());
+  return map_multicast(options, context.env(), context.device(options.devices.front()), of_ranks,
+                       SymmetricLayout::of(options).total_bytes);
 }
 
 }  // namespace
@@ -51,8 +71,11 @@ class World::Impl {
   Impl(Context::Impl& context, const WorldOptions& options) {
     check_options(options);
     const std::optional<Table> table = context.table_for(context.device(options.devices.front()).name());
-    for (int rank = 0; rank < static_cast<int>(options.devices.size()); rank++) {
-      ranks_.push_back(std::make_unique<Workspace>(std::make_unique<Workspace::Impl>(context, options, rank, table)));
+    std::vector<std::unique_ptr<DeviceMemory>> symmetric = allocate_symmetric(context, options);
+    multicast_ = map_multicast(context, options, symmetric);
+    for (std::size_t rank = 0; rank < symmetric.size(); rank++) {
+      ranks_.push_back(std::make_unique<Workspace>(std::make_unique<Workspace::Impl>(
+          context, options, static_cast<int>(rank), table, std::move(symmetric[rank]), multicast_.get())));
     }
     for (const auto& rank : ranks_) {
       for (std::size_t peer = 0; peer < ranks_.size(); peer++) {
@@ -87,6 +110,7 @@ class World::Impl {
 
  private:
   std::vector<std::unique_ptr<Workspace>> ranks_;
+  std::unique_ptr<DeviceMemory> multicast_;  // after the ranks: it is unmapped before what it stands for
 };
 
 World::World(Context& context, const WorldOptions& options) : impl_(std::make_unique<Impl>(context.impl(), options)) {}

@@ -23,6 +23,8 @@ constexpr Env::Variable kVariables[] = {
     {"ALLNORM_LOG", "warn",
      "The least level of messages: trace, debug, info, warn, error or off. A program's "
      "set_log_level() wins."},
+    {"ALLNORM_DEVICE", "cuda where there is a GPU, else sim",
+     "What runs the kernels: cuda (GPUs, or an error), sim (8 simulated GPUs) or sim:N (N of them, 1 to 72)."},
     {"ALLNORM_CACHE", "on", "on or off: whether compiled kernels are kept on disk."},
     {"ALLNORM_CACHE_DIR", "$XDG_CACHE_HOME/allnorm or ~/.cache/allnorm",
      "Where compiled kernels are kept; an absolute path."},
@@ -70,6 +72,13 @@ LogLevel log_level(const Env::Getter& get, const char* name) {
     if (value == to_string(level)) return level;
   }
   reject(name, value, "trace, debug, info, warn, error or off");
+}
+
+DeviceChoice device_choice(const Env::Getter& get, const char* name) {
+  const std::string value = text(get, name);
+  const std::optional<DeviceChoice> choice = parse_device_choice(value);
+  if (!choice) reject(name, value, kDeviceChoices);
+  return *choice;
 }
 
 bool choice(const Env::Getter& get, const char* name, std::string_view no, std::string_view yes, bool otherwise) {
@@ -175,6 +184,7 @@ Env Env::parse(const Getter& get) {
   Env env;
   const std::string home = text(get, "HOME");
   env.log_level = allnorm::log_level(get, "ALLNORM_LOG");
+  env.device = device_choice(get, "ALLNORM_DEVICE");
 
   const bool cache_wanted = choice(get, "ALLNORM_CACHE", "off", "on", true);
   env.cache_dir = user_directory(absolute_path(get, "ALLNORM_CACHE_DIR"), text(get, "XDG_CACHE_HOME"), home, "/.cache");

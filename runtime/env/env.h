@@ -15,6 +15,7 @@
 #include <string>
 
 #include "allnorm/log.h"
+#include "env/device_choice.h"
 
 namespace allnorm {
 
@@ -39,6 +40,8 @@ struct Env {
   using Getter = std::function<const char*(const char* name)>;
 
   LogLevel log_level = LogLevel::kWarn;
+
+  DeviceChoice device;  ///< What runs the kernels.
 
   bool cache_enabled = false;
   std::string cache_off_reason;  ///< Why not, where cache_enabled is false.

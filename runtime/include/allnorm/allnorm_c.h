@@ -11,12 +11,12 @@
  * differs from the defaults. A library newer than the program takes the shorter struct and uses defaults for the rest;
  * a library older than the program refuses a struct that is longer than it knows.
  *
- * Handles: a world must be destroyed before its context; a workspace belongs to its world and is not destroyed. Nothing
- * checks that a handle is alive.
+ * Handles: worlds, buffers and streams must be destroyed before their context; a workspace belongs to its world and is
+ * not destroyed. Nothing checks that a handle is alive.
  *
- * Threads: an allnorm_context may be used from any threads. One call at a time on a workspace; different workspaces may
- * be used from different threads. allnorm_workspace_get_status() and allnorm_workspace_abort() may be called from any
- * thread at any time.
+ * Threads: an allnorm_context may be used from any threads. One call at a time on a workspace or a buffer; different
+ * ones may be used from different threads. allnorm_workspace_get_status() and allnorm_workspace_abort() may be called
+ * from any thread at any time.
  */
 #ifndef ALLNORM_ALLNORM_C_H_
 #define ALLNORM_ALLNORM_C_H_
@@ -46,6 +46,7 @@ enum {
   ALLNORM_COMPILER = 8,             /* NVRTC is missing or rejected a kernel. */
   ALLNORM_INVALID_TABLE = 9,        /* A tuned table cannot be read. */
   ALLNORM_INVALID_ENVIRONMENT = 10, /* An environment variable has a value that is not allowed. */
+  ALLNORM_SIMULATION = 11,          /* The simulator found a fault of a kernel, or a deadlock. */
   ALLNORM_INTERNAL = 100            /* In C alone: host memory ran out, or an error that AllNorm should have named. */
 };
 
@@ -100,7 +101,7 @@ static inline allnorm_tensor allnorm_make_tensor(void* data, allnorm_data_type d
   return tensor;
 }
 
-/* --- context: the driver, the GPUs, the compiler with its cache --------------------------------------------------- */
+/* --- context: the GPUs or the simulated ones, the compiler with its cache ----------------------------------------- */
 
 typedef struct allnorm_context allnorm_context;
 
@@ -108,14 +109,44 @@ typedef struct allnorm_context_options {
   size_t struct_size;
   const char* table_path;      /* A tuned table. NULL: $ALLNORM_TABLE, the user's, the shipped ones. */
   const char* cache_directory; /* NULL: $ALLNORM_CACHE_DIR or the user's cache folder. */
+  const char* device;          /* "cuda", "sim" or "sim:N"; see context.h. NULL: $ALLNORM_DEVICE, or what is here. */
 } allnorm_context_options;
 
-/* options may be NULL. ALLNORM_DRIVER where there is no usable CUDA driver. */
+/* options may be NULL. ALLNORM_DRIVER where "cuda" was asked for and there is no usable CUDA driver or no GPU. */
 ALLNORM_EXPORT allnorm_status allnorm_context_create(const allnorm_context_options* options, allnorm_context** context);
 /* NULL does nothing. */
 ALLNORM_EXPORT void allnorm_context_destroy(allnorm_context* context);
-/* GPUs that the driver shows. */
+/* GPUs that the driver shows, or simulated ones. */
 ALLNORM_EXPORT allnorm_status allnorm_context_device_count(const allnorm_context* context, int32_t* count);
+/* 1 or 0. */
+ALLNORM_EXPORT allnorm_status allnorm_context_is_simulated(const allnorm_context* context, int32_t* is_simulated);
+/* Waits for everything on a GPU. */
+ALLNORM_EXPORT allnorm_status allnorm_context_synchronize(allnorm_context* context, int32_t device);
+
+/* --- memory and streams, for programs that do without the CUDA runtime; see buffer.h ------------------------------ */
+
+typedef struct allnorm_buffer allnorm_buffer;
+
+/* Memory of a GPU; what it holds is undefined. */
+ALLNORM_EXPORT allnorm_status allnorm_buffer_create(allnorm_context* context, int32_t device, size_t bytes,
+                                                    allnorm_buffer** buffer);
+/* NULL does nothing. Every stream must have passed the calls that use the memory. */
+ALLNORM_EXPORT void allnorm_buffer_destroy(allnorm_buffer* buffer);
+/* The address for a tensor's data. */
+ALLNORM_EXPORT allnorm_status allnorm_buffer_data(const allnorm_buffer* buffer, void** data);
+/* These happen at once, and wait for no call: synchronise first with whatever uses the same memory. */
+ALLNORM_EXPORT allnorm_status allnorm_buffer_write(allnorm_buffer* buffer, size_t offset, const void* from,
+                                                   size_t bytes);
+ALLNORM_EXPORT allnorm_status allnorm_buffer_read(const allnorm_buffer* buffer, size_t offset, void* to, size_t bytes);
+/* All of it. */
+ALLNORM_EXPORT allnorm_status allnorm_buffer_fill(allnorm_buffer* buffer, uint8_t byte);
+
+/* A non-blocking stream of a GPU, for the calls below; on a GPU a cudaStream_t as any other. */
+ALLNORM_EXPORT allnorm_status allnorm_stream_create(allnorm_context* context, int32_t device, void** stream);
+/* Waits for what it holds. NULL does nothing. */
+ALLNORM_EXPORT allnorm_status allnorm_stream_destroy(allnorm_context* context, int32_t device, void* stream);
+/* Waits for what it holds; whether a call gave up is in allnorm_workspace_get_status(). */
+ALLNORM_EXPORT allnorm_status allnorm_stream_synchronize(allnorm_context* context, int32_t device, void* stream);
 
 /* --- world and workspaces: the memory through which ranks meet ---------------------------------------------------- */
 
@@ -133,6 +164,8 @@ typedef struct allnorm_world_options {
   int64_t max_tokens_one_shot; /* The most tokens of a one-shot call; 0: no one-shot calls. */
   int64_t max_tokens_two_shot; /* The most tokens of a two-shot call; 0: no two-shot calls. */
   double timeout_seconds;      /* How long a call waits for a peer; 0: for ever. */
+  int32_t multicast;           /* A flag: store by multicast where that can be, as $ALLNORM_MULTICAST asks, too. */
+  int32_t reserved;            /* Leave it 0. */
 } allnorm_world_options;
 
 ALLNORM_EXPORT allnorm_status allnorm_world_create(allnorm_context* context, const allnorm_world_options* options,
@@ -165,6 +198,9 @@ ALLNORM_EXPORT allnorm_status allnorm_workspace_max_tokens(const allnorm_workspa
                                                            allnorm_data_type dtype, int64_t* max_tokens);
 /* Bytes of receive buffers that a rank of such a world takes. */
 ALLNORM_EXPORT allnorm_status allnorm_workspace_required_bytes(const allnorm_world_options* options, int64_t* bytes);
+/* Whether the ranks store by multicast: 1 or 0. */
+ALLNORM_EXPORT allnorm_status allnorm_workspace_uses_multicast(const allnorm_workspace* workspace,
+                                                               int32_t* uses_multicast);
 /* Reads the device; does not wait for calls that run. */
 ALLNORM_EXPORT allnorm_status allnorm_workspace_get_status(const allnorm_workspace* workspace,
                                                            allnorm_workspace_status* status);
@@ -212,7 +248,8 @@ typedef struct allnorm_allreduce_call {
   int32_t reserved; /* Leave it 0. */
 } allnorm_allreduce_call;
 
-/* stream: a cudaStream_t or CUstream of the rank's GPU. All ranks must make the call. With quantization: */
+/* stream: a cudaStream_t or CUstream of the rank's GPU, or one of allnorm_stream_create(). All ranks must make the
+ * call. With quantization: */
 ALLNORM_EXPORT allnorm_status allnorm_fused_allreduce_add_rmsnorm_quant(allnorm_workspace* workspace,
                                                                         const allnorm_fused_call* call, void* stream);
 /* Without: quant must be ALLNORM_QUANT_NONE. */

@@ -1,4 +1,4 @@
-// Context: what a process needs once: the driver, the GPUs, the compiler with its cache, the environment.
+// Context: what a process needs once: the GPUs or the simulated ones, the compiler with its cache, the environment.
 //
 // Create one and share it; creating several costs their own Plans and nothing else. A Context must outlive every World
 // made from it. All its functions may be called from any thread.
@@ -15,14 +15,18 @@ namespace allnorm {
 
 struct ContextOptions {
   /// A tuned table (JSON). Empty: $ALLNORM_TABLE, then the user's folder, then the shipped tables.
-  std::string table_path;
+  std::string table_path{};
   /// Where compiled kernels are kept. Empty: $ALLNORM_CACHE_DIR or the user's cache folder.
-  std::string cache_directory;
+  std::string cache_directory{};
+  /// What runs the kernels. "cuda": GPUs, an error if there are none. "sim" or "sim:N": 8 or N (1 to 72) simulated GPUs
+  /// on the CPU, for trying out and testing; they run when somebody synchronises, and slowly. Empty: $ALLNORM_DEVICE;
+  /// else GPUs, or where there are none, "sim" with a warning in the log.
+  std::string device{};
 };
 
 /// What the Context has done so far; all counts only grow.
 struct ContextStatistics {
-  std::uint64_t compiled = 0;    ///< Kernels compiled by NVRTC.
+  std::uint64_t compiled = 0;    ///< Kernels compiled, not read from the disk cache.
   std::uint64_t disk_hits = 0;   ///< Kernels read from the disk cache.
   std::uint64_t loaded = 0;      ///< Kernels loaded onto a GPU.
   double compile_seconds = 0.0;  ///< Wall time in the compiler, summed over kernels.
@@ -30,15 +34,18 @@ struct ContextStatistics {
 
 class ALLNORM_EXPORT Context {
  public:
-  /// Throws kDriver if there is no usable CUDA driver, kInvalidEnvironment, kInvalidArgument; kCompiler for a wrong
-  /// ALLNORM_KERNEL_DIR. A tuned table is read when a World is made.
+  /// Throws kDriver if GPUs were asked for and there is no usable CUDA driver or no GPU, kInvalidEnvironment,
+  /// kInvalidArgument; kCompiler for a wrong ALLNORM_KERNEL_DIR. A tuned table is read when a World is made.
   explicit Context(const ContextOptions& options = {});
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  /// GPUs that the driver shows.
+  /// GPUs that the driver shows, or simulated ones.
   int device_count() const noexcept;
+  bool is_simulated() const noexcept;
+  /// Waits for everything on a GPU. Throws kInvalidArgument (no such GPU), kDriver, kSimulation.
+  void synchronize(int device);
   ContextStatistics statistics() const;
 
   class ALLNORM_HIDDEN Impl;

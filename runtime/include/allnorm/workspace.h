@@ -39,6 +39,10 @@ struct WorldOptions {
   std::int64_t max_tokens_two_shot = 0;
   /// How long a call waits for a peer, in seconds; 0: for ever. Not set: $ALLNORM_TIMEOUT_SECONDS, or 30.
   std::optional<double> timeout_seconds{};
+  /// Store by multicast where that can be; $ALLNORM_MULTICAST=1 asks for it, too. Any of NCCL_NVLS_ENABLE=0,
+  /// NVSHMEM_DISABLE_NVLS=1 and TORCH_SYMM_MEM_DISABLE_MULTICAST=1 forbids it. Of today's devices only the simulated
+  /// ones have it; elsewhere the ranks store to each peer, and the log says so (info).
+  bool multicast = false;
 };
 
 /// Whether a rank's calls are still good, and if not, who gave up waiting for whom.
@@ -64,6 +68,8 @@ class ALLNORM_EXPORT Workspace {
   int world_size() const noexcept;
   /// The number of this rank's GPU.
   int device() const noexcept;
+  /// Whether the ranks store by multicast: it was asked for, and can be.
+  bool uses_multicast() const noexcept;
 
   /// The most tokens of a call; 0 if its rows do not fit.
   std::int64_t max_tokens(Strategy strategy, int hidden_dim, DataType dtype) const noexcept;
