@@ -1,5 +1,6 @@
 # All that ctest runs, and the programs beside.
 include(unit_tests)
+include(sim_tests)
 include(programs)
 include(compile_tests)
 include(gpu_tests)

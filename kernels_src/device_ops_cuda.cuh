@@ -112,6 +112,9 @@ ALLNORM_DEVICE void store_multicast(Words4* to, Words4 v) {
                : "memory");
 }
 
+/// What the thread did and saw before is ordered before what it does after, for all GPUs.
+ALLNORM_DEVICE void fence_system() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
+
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
 constexpr u32 kPollsPerCheck = 1024;  ///< Well under a millisecond of polling.
@@ -122,7 +125,12 @@ ALLNORM_DEVICE void pause_after_failed_poll() {}
 
 ALLNORM_DEVICE float shuffle_xor(float value, u32 lane_mask) { return __shfl_xor_sync(~0u, value, lane_mask); }
 ALLNORM_DEVICE u32 shuffle_xor(u32 value, u32 lane_mask) { return __shfl_xor_sync(~0u, value, lane_mask); }
+ALLNORM_DEVICE bool vote_any(bool value) { return __any_sync(~0u, value) != 0; }
 ALLNORM_DEVICE void barrier_cta() { __syncthreads(); }
+/// Barrier 1 to 15, for so many threads of the CTA: whole warps.
+ALLNORM_DEVICE void barrier_named(u32 barrier, u32 threads) {
+  asm volatile("barrier.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
 ALLNORM_DEVICE void barrier_cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
 ALLNORM_DEVICE void barrier_cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
 ALLNORM_DEVICE float load_shared(const float* from) { return *from; }

@@ -109,6 +109,8 @@ ALLNORM_DEVICE void store_multicast(Words4* to, Words4 v, ALLNORM_AT) {
   allnorm_host_ops->store(to, &v, 4, 4, Access::kMulticast, ALLNORM_HERE);
 }
 
+ALLNORM_DEVICE void fence_system(ALLNORM_AT) { allnorm_host_ops->fence_system(ALLNORM_HERE); }
+
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
 /// The simulator runs a poll again only when something may have changed.
@@ -122,6 +124,12 @@ ALLNORM_DEVICE u32 shuffle_xor(u32 value, u32 lane_mask, ALLNORM_AT) {
 }
 ALLNORM_DEVICE float shuffle_xor(float value, u32 lane_mask, ALLNORM_AT) {
   return bits_float(allnorm_host_ops->shuffle_xor(float_bits(value), lane_mask, ALLNORM_HERE));
+}
+ALLNORM_DEVICE bool vote_any(bool value, ALLNORM_AT) {
+  return allnorm_host_ops->vote_any(static_cast<u32>(value), ALLNORM_HERE) != 0;
+}
+ALLNORM_DEVICE void barrier_named(u32 barrier, u32 threads, ALLNORM_AT) {
+  allnorm_host_ops->barrier_cta(barrier, threads, ALLNORM_HERE);
 }
 ALLNORM_DEVICE void barrier_cta(ALLNORM_AT) { allnorm_host_ops->barrier_cta(0, 0, ALLNORM_HERE); }
 ALLNORM_DEVICE void barrier_cluster_arrive(ALLNORM_AT) { allnorm_host_ops->barrier_cluster_arrive(ALLNORM_HERE); }

@@ -38,17 +38,22 @@ Context::Impl::Impl(const ContextOptions& options)
   open(choose_device(options.device, env_));
 }
 
+Context::Impl::Impl(const ContextOptions& options, const Env& env, const sim::MachineOptions& machine)
+    : env_(env), options_(options), compiler_(env_, options.cache_directory), plans_(compiler_) {
+  open_simulator(machine);
+}
+
 void Context::Impl::open(const DeviceChoice& choice) {
   switch (choice.kind) {
     case DeviceChoice::Kind::kCuda: return open_cuda();
-    case DeviceChoice::Kind::kSimulator: return open_simulator(choice.simulated_gpus);
+    case DeviceChoice::Kind::kSimulator: return open_simulator({.devices = choice.simulated_gpus});
     case DeviceChoice::Kind::kAutomatic: break;
   }
   try {
     open_cuda();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kDriver) throw;
-    open_simulator(choice.simulated_gpus);
+    open_simulator({.devices = choice.simulated_gpus});
     log::warn(
         "no GPU can be used, so {} simulated ones on the CPU stand in for it: for trying out and testing, and slow; "
         "ALLNORM_DEVICE=cuda makes this an error. The reason: {}",
@@ -67,9 +72,9 @@ void Context::Impl::open_cuda() {
   devices_.resize(static_cast<std::size_t>(count));
 }
 
-void Context::Impl::open_simulator(int gpus) {
-  machine_ = std::make_shared<sim::Machine>(sim::MachineOptions{.devices = gpus});
-  devices_.resize(static_cast<std::size_t>(gpus));
+void Context::Impl::open_simulator(const sim::MachineOptions& machine) {
+  machine_ = std::make_shared<sim::Machine>(machine);
+  devices_.resize(static_cast<std::size_t>(machine.devices));
 }
 
 std::unique_ptr<Device> Context::Impl::make_device(int ordinal) const {
@@ -104,6 +109,7 @@ std::optional<Table> Context::Impl::table_for(const std::string& device_name) co
 }
 
 Context::Context(const ContextOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+Context::Context(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Context::~Context() = default;
 
 int Context::device_count() const noexcept { return impl_->device_count(); }

@@ -20,11 +20,14 @@ namespace allnorm {
 
 namespace sim {
 class Machine;
-}
+struct MachineOptions;
+}  // namespace sim
 
 class Context::Impl {
  public:
   explicit Impl(const ContextOptions& options);
+  /// For tests and tools: on this simulated machine, in this environment.
+  Impl(const ContextOptions& options, const Env& env, const sim::MachineOptions& machine);
 
   /// Opened when first asked for. Throws kInvalidArgument, naming the argument, if there is no such GPU; kUnsupported.
   Device& device(int ordinal, const char* argument = "devices");
@@ -42,7 +45,7 @@ class Context::Impl {
   void open(const DeviceChoice& choice);
   /// Throws kDriver.
   void open_cuda();
-  void open_simulator(int gpus);
+  void open_simulator(const sim::MachineOptions& machine);
   std::unique_ptr<Device> make_device(int ordinal) const;
 
   Env env_;

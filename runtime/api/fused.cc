@@ -98,8 +98,8 @@ void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, S
   params.tokens = static_cast<std::uint64_t>(tokens);
   auto* states = static_cast<allnorm_kernel::RowState*>(workspace.states->data());
   params.states = plan.spec.strategy == Strategy::kOneShot ? states : states + workspace.options.max_tokens_one_shot;
-  const std::int64_t wanted = tokens + workspace.extra_clusters();
-  const auto clusters = static_cast<unsigned>(std::min<std::int64_t>(wanted, resident_clusters(workspace, plan)));
+  const auto resident = static_cast<std::int64_t>(resident_clusters(workspace, plan));
+  const auto clusters = static_cast<unsigned>(std::min(tokens, resident)) + workspace.extra_clusters();
   plan.kernel->launch(clusters, &params, stream);
 }
 

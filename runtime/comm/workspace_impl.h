@@ -49,7 +49,7 @@ class Workspace::Impl {
   /// For tests and the tuner: every call uses it, whatever the dispatcher says.
   void force_geometry(std::optional<Geometry> geometry) noexcept { forced_geometry_ = geometry; }
   const std::optional<Geometry>& forced_geometry() const noexcept { return forced_geometry_; }
-  /// For tests: every launch has that many more clusters than tokens, if they can be resident.
+  /// For tests: every launch has that many more clusters, which find no row or are not resident.
   void force_extra_clusters(unsigned extra) noexcept { extra_clusters_ = extra; }
   unsigned extra_clusters() const noexcept { return extra_clusters_; }
   Transport transport() const noexcept {

@@ -91,6 +91,7 @@ Scenario half_a_row() {
   stall.rank = 1;
   stall.cta = 1;
   stall.point = "load";
+  stall.milliseconds = 1000;
   scenario.stalls = {stall};
   return scenario;
 }

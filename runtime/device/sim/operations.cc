@@ -292,7 +292,9 @@ class Operations {
       }
       if (stall.point != self_.operation && stall.point != Report::line(self_.at)) continue;
       if (++self_.stall_counts[i] != stall.occurrence) continue;
-      self_.stalled_until = stall.steps == 0 ? 0 : machine_.statistics_.steps + stall.steps;
+      constexpr u64 kNanoseconds = 1'000'000;
+      self_.stalled_until_step = stall.steps == 0 ? 0 : machine_.statistics_.steps + stall.steps;
+      self_.stalled_until_clock = stall.milliseconds == 0 ? 0 : machine_.clock_ + stall.milliseconds * kNanoseconds;
       machine_.stalled_.push_back(&self_);
       block(ThreadState::kStalled);
     }

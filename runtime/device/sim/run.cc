@@ -142,7 +142,9 @@ void Machine::run_lane(Thread& thread) {
 void Machine::release_stalled() {
   for (std::size_t i = stalled_.size(); i-- > 0;) {
     Thread& thread = *stalled_[i];
-    if (thread.stalled_until == 0 || thread.stalled_until > statistics_.steps) continue;
+    const bool by_step = thread.stalled_until_step != 0 && thread.stalled_until_step <= statistics_.steps;
+    const bool by_clock = thread.stalled_until_clock != 0 && thread.stalled_until_clock <= clock_;
+    if (!by_step && !by_clock) continue;
     stalled_[i] = stalled_.back();
     stalled_.pop_back();
     set_ready(thread);
@@ -154,20 +156,22 @@ bool Machine::idle(Lock& lock) {
   const bool all_empty =
       std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream->grids.empty(); });
   if (all_empty) return false;
-  bool released = false;
+  bool is_held = false;
+  bool is_released = false;
   for (Thread* thread : stalled_) {
-    if (thread->stalled_until == 0) continue;
-    thread->stalled_until = statistics_.steps;
-    released = true;
+    is_held = is_held || thread->stalled_until_clock != 0;
+    if (thread->stalled_until_step == 0) continue;
+    thread->stalled_until_step = statistics_.steps;
+    is_released = true;
   }
-  if (released) return true;
+  if (is_released) return true;
   if (several_hosts_ && !waited_for_hosts_) {
     waited_for_hosts_ = true;
     const std::uint64_t launches = statistics_.launches;
     changed_.wait_for(lock, kPatience, [&] { return statistics_.launches != launches || !ready_.empty(); });
     return true;
   }
-  if (polling_.empty() || clock_ - clock_of_progress_ > kLongEnough) {
+  if ((polling_.empty() && !is_held) || clock_ - clock_of_progress_ > kLongEnough) {
     fail("deadlock: nothing can go on" + Report::waits(*this));
   }
   clock_ += idle_nanoseconds_;

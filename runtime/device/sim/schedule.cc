@@ -50,9 +50,12 @@ Stall parse_stall(const std::string& text) {
       stall.occurrence = parse_number<std::uint64_t>(name, value);
     } else if (name == "steps") {
       stall.steps = parse_number<std::uint64_t>(name, value);
+    } else if (name == "milliseconds") {
+      stall.milliseconds = parse_number<std::uint64_t>(name, value);
     } else {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("stall: {} given, allowed: rank, cta, thread, at, occurrence, steps", name));
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("stall: {} given, allowed: rank, cta, thread, at, occurrence, steps, milliseconds", name));
     }
   }
   if (stall.point.empty()) throw Error(ErrorCode::kInvalidArgument, "stall: at=POINT is missing, as in at=barrier_cta");

@@ -28,10 +28,13 @@ struct Stall {
   /// kernels_src ("protocol.cuh:95").
   std::string point;
   std::uint64_t occurrence = 1;
-  std::uint64_t steps = 0;  ///< Of the scheduler; 0: for ever.
+  /// For how long: steps of the scheduler, or simulated time, which goes on only when nothing else can. Both 0: for
+  /// ever.
+  std::uint64_t steps = 0;
+  std::uint64_t milliseconds = 0;
 };
 
-/// "rank=1,cta=0,thread=5,at=barrier_cta,occurrence=2,steps=1000"; what is left out is any, the first, for ever.
+/// "rank=1,cta=0,thread=5,at=barrier_cta,occurrence=2,steps=1000" (or milliseconds=5); what is left out is any, the first, for ever.
 /// Throws kInvalidArgument.
 Stall parse_stall(const std::string& text);
 

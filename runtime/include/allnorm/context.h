@@ -49,6 +49,7 @@ class ALLNORM_EXPORT Context {
   ContextStatistics statistics() const;
 
   class ALLNORM_HIDDEN Impl;
+  explicit Context(std::unique_ptr<Impl> impl);
   Impl& impl() noexcept { return *impl_; }
 
  private:

@@ -1,0 +1,8 @@
+# Tests on the simulator: scenarios and mutations, a library that `allnorm simulate` uses as well, and a ctest for each
+# test_*.cc, as for the unit tests.
+file(GLOB allnorm_sim_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/sim/test_*.cc)
+add_executable(allnorm_sim_tests ${allnorm_sim_sources} ${PROJECT_SOURCE_DIR}/tests/unit/main.cc)
+target_include_directories(allnorm_sim_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
+target_link_libraries(allnorm_sim_tests PRIVATE allnorm_scenarios Catch2::Catch2)
+target_compile_definitions(allnorm_sim_tests PRIVATE ALLNORM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+allnorm_add_catch_tests(sim allnorm_sim_tests ${allnorm_sim_sources})

@@ -1,0 +1,49 @@
+// Each fault that breaks a rule of the protocol is found within a few seeds, and without it the same runs pass.
+#include <fmt/format.h>
+
+#include "catch.h"
+#include "sim/mutations.h"
+
+namespace allnorm::sim_tests {
+namespace {
+
+constexpr std::uint64_t kSeeds = 64;
+constexpr std::uint64_t kStepBudget = 20'000'000;
+
+sim::Schedule schedule_of(std::uint64_t seed) {
+  sim::Schedule schedule;
+  schedule.seed = seed;
+  schedule.step_budget = kStepBudget;
+  return schedule;
+}
+
+/// What the first failing seed gives, with the seed; empty if none fails.
+std::string first_failure(const Mutation& mutation, bool mutated) {
+  Simulation::Options options;
+  if (mutated) options.mutation = mutation.replacements;
+  Simulation simulation(scenario_of(mutation, mutated), options);
+  for (std::uint64_t seed = 1; seed <= kSeeds; seed++) {
+    const std::string failure = simulation.run(schedule_of(seed));
+    if (!failure.empty()) return fmt::format("seed {}: {}", seed, failure);
+  }
+  return "";
+}
+
+TEST_CASE("without a mutation every scenario of the mutations passes") {
+  for (const Mutation& mutation : mutations()) {
+    INFO("allnorm simulate --scenario " << mutation.name);
+    CHECK(first_failure(mutation, false) == "");
+  }
+}
+
+TEST_CASE("every mutation is caught") {
+  for (const Mutation& mutation : mutations()) {
+    INFO("allnorm simulate --mutation " << mutation.name);
+    const std::string failure = first_failure(mutation, true);
+    fmt::print("{:32} {}\n", mutation.name, failure.substr(0, failure.find('\n')));
+    CHECK(failure != "");
+  }
+}
+
+}  // namespace
+}  // namespace allnorm::sim_tests
