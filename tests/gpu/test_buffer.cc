@@ -8,7 +8,7 @@
 
 using namespace allnorm;
 
-TEST_CASE("a buffer on a GPU gives back what was written and filled", "[buffer]") {
+TEST_CASE("a buffer on a GPU gives back what was written and filled", "[workspace][buffer]") {
   Context& context = gpu_tests::shared_context();
   CHECK_FALSE(context.is_simulated());
   for (const std::size_t size : {1, 3, 4, 4099}) {
@@ -26,7 +26,7 @@ TEST_CASE("a buffer on a GPU gives back what was written and filled", "[buffer]"
   }
 }
 
-TEST_CASE("calls run with nothing but our buffers and streams", "[buffer]") {
+TEST_CASE("calls run with nothing but our buffers and streams", "[workspace][buffer]") {
   Context& context = gpu_tests::shared_context();
   constexpr std::int64_t kTokens = 4;
   constexpr int kHidden = 1024;
