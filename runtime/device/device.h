@@ -31,8 +31,8 @@ struct LaunchShape {
   bool waits_for_predecessor = false;  ///< Contains griddepcontrol.wait: may start early (PDL).
 };
 
-/// A kernel loaded on a device; must not outlive it. `params` points to ParamsFor<72>, of which a kernel for fewer ranks
-/// reads what it needs (kernels_src/params.cuh).
+/// A kernel loaded on a device; must not outlive it. `params` points to ParamsFor<72>, of which a kernel for fewer
+/// ranks reads what it needs (kernels_src/params.cuh).
 class LoadedKernel {
  public:
   virtual ~LoadedKernel() = default;

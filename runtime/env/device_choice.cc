@@ -18,8 +18,9 @@ std::optional<DeviceChoice> parse_device_choice(std::string_view text) noexcept 
   if (!text.starts_with(kPrefix)) return std::nullopt;
   text.remove_prefix(kPrefix.size());
   int count = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, count);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, count);
   if (error != std::errc() || stop != end || count < 1 || count > kMaxWorldSize) return std::nullopt;
   return DeviceChoice{Kind::kSimulator, count};
 }

@@ -26,7 +26,7 @@ std::size_t output_bytes_of(const Case& c) {
 
 Context& shared_context() {
   // Never destroyed: unloading thousands of kernels takes its time, and the driver may be gone.
-  static Context& context = *new Context;
+  static Context& context = *new Context({.device = "cuda"});
   return context;
 }
 

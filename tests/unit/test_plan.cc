@@ -41,10 +41,17 @@ class FakeDevice : public Device {
     return nullptr;
   }
   std::unique_ptr<DeviceMemory> allocate(std::size_t /*bytes*/) override { return nullptr; }
+  std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> /*of_ranks*/,
+                                              std::size_t /*bytes*/) override {
+    return nullptr;
+  }
   void fill_words(void* /*to*/, std::uint32_t /*word*/, std::size_t /*bytes*/) override {}
   void copy_to_device(void* /*to*/, const void* /*from*/, std::size_t /*bytes*/) override {}
   void copy_to_host(void* /*to*/, const void* /*from*/, std::size_t /*bytes*/) override {}
   void synchronize() override {}
+  Stream create_stream() override { return nullptr; }
+  void destroy_stream(Stream /*stream*/) noexcept override {}
+  void synchronize(Stream /*stream*/) override {}
   void check_stream(Stream /*stream*/, bool /*non_blocking*/) const override {}
   bool is_capturing(Stream /*stream*/) const override { return false; }
   AddressRange range_of(const void* /*address*/) const override { return {}; }

@@ -15,15 +15,15 @@ namespace allnorm {
 
 /// The same numbers as `allnorm_status` in allnorm_c.h; a number never changes its meaning.
 enum class ErrorCode : int {
-  kInvalidArgument = 1,     ///< An argument is wrong; nothing was launched.
-  kUnsupported = 2,         ///< Right in itself, but this GPU, driver or build cannot do it.
-  kNotPrepared = 3,         ///< A call in stream capture whose Plan does not exist yet.
-  kCapacity = 4,            ///< The workspace is too small for the call.
-  kTimeout = 5,             ///< A rank gave up waiting for a peer; see Workspace::status().
-  kAborted = 6,             ///< Workspace::abort() ended the waits.
-  kDriver = 7,              ///< The CUDA driver is missing or returned an error.
-  kCompiler = 8,            ///< NVRTC is missing or rejected a kernel.
-  kInvalidTable = 9,        ///< A tuned table cannot be read.
+  kInvalidArgument = 1,      ///< An argument is wrong; nothing was launched.
+  kUnsupported = 2,          ///< Right in itself, but this GPU, driver or build cannot do it.
+  kNotPrepared = 3,          ///< A call in stream capture whose Plan does not exist yet.
+  kCapacity = 4,             ///< The workspace is too small for the call.
+  kTimeout = 5,              ///< A rank gave up waiting for a peer; see Workspace::status().
+  kAborted = 6,              ///< Workspace::abort() ended the waits.
+  kDriver = 7,               ///< The CUDA driver is missing or returned an error.
+  kCompiler = 8,             ///< NVRTC is missing or rejected a kernel.
+  kInvalidTable = 9,         ///< A tuned table cannot be read.
   kInvalidEnvironment = 10,  ///< An environment variable has a value that is not allowed.
   kSimulation = 11           ///< The simulator found a fault of a kernel, or a deadlock.
 };
