@@ -39,7 +39,7 @@ ALLNORM_DEVICE bool is_poisoned(const Params& params) {
 /// The first thread of a rank that gives up tells every rank who waited for whom, then poisons it.
 ALLNORM_DEVICE void report_and_poison(const Params& params, WaitFor what) {
   Control* own = control_of(params, params.rank);
-  if (compare_and_swap_system(&own->poison, 0, params.rank + 1) != 0) return;
+  if (compare_and_swap_system(&own->claim, 0, 1) != 0) return;
   const u64 epoch = load_relaxed_gpu(&params.states[what.row].epoch);
   const Words4 who = {1, params.rank, what.rank, static_cast<u32>(what.phase)};
   const Words4 where = {static_cast<u32>(what.row), static_cast<u32>(what.row >> 32), static_cast<u32>(epoch),

@@ -79,7 +79,16 @@ Scenario silent_peer_one_shot() {
   return scenario;
 }
 
-Scenario silent_peer_two_shot() { return silent_peer(Strategy::kTwoShot); }
+/// One rank begins late, and so still waits when another gives up.
+Scenario silent_peer_two_shot() {
+  Scenario scenario = silent_peer(Strategy::kTwoShot);
+  sim::Stall stall;
+  stall.rank = 1;
+  stall.point = "start";
+  stall.milliseconds = 5;
+  scenario.stalls = {stall};
+  return scenario;
+}
 
 /// Half of a row never comes: one CTA of its cluster gives up, and the other has all it needs.
 Scenario half_a_row() {
