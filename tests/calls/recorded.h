@@ -1,4 +1,5 @@
-// Digests of outputs that a GPU gave, to be compared with those of other machines: tests/calls/recorded/*.json.
+// Digests of outputs that a GPU gave, to be compared with those of other machines: tests/calls/recorded/h200.jsonl, a
+// line a world.
 #ifndef ALLNORM_TESTS_CALLS_RECORDED_H_
 #define ALLNORM_TESTS_CALLS_RECORDED_H_
 
