@@ -65,7 +65,7 @@ void check(Scenario scenario, const std::vector<Strategy>& expected) {
 
 TEST_CASE("without a table the cost model chooses one-shot for few tokens and two-shot for many") {
   for (const int world_size : kWorlds) {
-    const int hidden_dim = world_size <= 8 ? 2880 : 144;
+    const int hidden_dim = world_size <= 8 ? 4544 : 144;
     const std::int64_t many = tokens_for_two_shot(world_size, hidden_dim);
     check(of_calls(world_size, {make_case(world_size, 1, 16, Strategy::kAuto),
                                 make_case(world_size, many, hidden_dim, Strategy::kAuto)}),
@@ -81,12 +81,12 @@ TEST_CASE("a table decides, whatever the cost model would say") {
     std::ofstream(path) << fmt::format(R"({{"schema": 1,
       "provenance": {{"device": "simulated GPU", "driver": "-", "nvrtc": "-", "kernel_digest": "-",
                       "date": "2026-11-24", "tool": "by hand"}},
-      "entries": [{{"world_size": {}, "dtype": "bf16", "hidden_dim": 64, "quant": "fp8", "transport": "unicast",
+      "entries": [{{"world_size": {}, "dtype": "bf16", "hidden_dim": 16, "quant": "fp8", "transport": "unicast",
         "bounds": [{{"max_tokens": 2, "strategy": "two_shot", "microseconds": 1, {}}},
                    {{"max_tokens": null, "strategy": "one_shot", "microseconds": 2, {}}}]}}]}})",
                                        world_size, geometry, geometry);
-    Scenario scenario = of_calls(world_size, {make_case(world_size, 2, 64, Strategy::kAuto),
-                                              make_case(world_size, 3, 64, Strategy::kAuto)});
+    Scenario scenario = of_calls(world_size, {make_case(world_size, 2, 16, Strategy::kAuto),
+                                              make_case(world_size, 3, 16, Strategy::kAuto)});
     scenario.table_path = path;
     check(scenario, {Strategy::kTwoShot, Strategy::kOneShot});
   }
