@@ -261,6 +261,16 @@ TEST_CASE("a thread sees its own stores at once") {
   }
 }
 
+TEST_CASE("a thread sees its own stores of half a word, beside what another stores to the word") {
+  Bench bench(2);
+  for (const Outcome& each : bench.outcomes(4, [](Bench& b) {
+         b.launch(kernels().get("write_halves_and_read_back"), 0);
+         b.launch(kernels().get("write_99"), 1);
+       })) {
+    for (std::uint32_t i = 0; i < 4; i++) CHECK((each[i] == i + 7 || each[i] == 99));
+  }
+}
+
 TEST_CASE("a vector store arrives in parts") {
   Bench bench(2);
   const auto launches = [](Bench& b) {

@@ -49,11 +49,7 @@ void Machine::commit(std::uint32_t number) {
     value += before;
   }
   arrivals_++;
-  if (store.bytes == 4 && choices_.stale() != 0) {
-    Overwritten& entry = overwritten_[store.address / 4 % overwritten_.size()];
-    entry = {store.address, arrivals_, 0, store.thread->cta->cluster};
-    std::memcpy(&entry.value, &page.bytes[at], 4);
-  }
+  if (choices_.stale() != 0) remember_overwritten(store, page);
   std::memcpy(&page.bytes[at], &value, store.bytes);
   for (unsigned i = 0; i < store.bytes; i++) page.written.set(at + i);
   statistics_.stores++;
@@ -62,6 +58,19 @@ void Machine::commit(std::uint32_t number) {
   if (!watchers_.empty()) wake_watchers(store.address, store.bytes);
   Grid& grid = *store.thread->cta->grid;
   if (--grid.pending_stores == 0) complete_if_done(grid);
+}
+
+/// Of whole words alone: where a part of one arrives, or two, the memory of what was there before ends.
+void Machine::remember_overwritten(const PendingStore& store, const Page& page) {
+  for (Address word = store.address / 4 * 4; word < store.address + store.bytes; word += 4) {
+    Overwritten& entry = overwritten_[word / 4 % overwritten_.size()];
+    if (store.bytes == 4) {
+      entry = {word, arrivals_, 0, store.thread->cta->cluster};
+      std::memcpy(&entry.value, &page.bytes[word % kPageBytes], 4);
+    } else if (entry.word == word) {
+      entry = {};
+    }
+  }
 }
 
 /// Before a release: what the thread stored, and what is ordered before it, has arrived.
