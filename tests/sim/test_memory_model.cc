@@ -324,6 +324,16 @@ TEST_CASE("compare and swap loses nothing") {
   }
 }
 
+TEST_CASE("nothing comes between what a compare and swap finds and what it stores") {
+  Bench bench;
+  std::set<Outcome> found;
+  for (std::uint64_t seed = 1; seed <= kSeeds; seed++) {
+    CHECK(bench.run(with_seed(seed), [](Bench& b) { b.launch(kernels().get("store_beside_swap", {2})); }) == "");
+    found.insert({bench.results(1)[0], bench.word(0)});
+  }
+  CHECK(found == std::set<Outcome>{{0, 5}, {5, 5}});
+}
+
 TEST_CASE("two that store and then look at the other may both see nothing, but for fences") {
   Bench bench(2);
   const auto of = [&](const char* name) {

@@ -106,10 +106,10 @@ class Operations {
     const Address address = address_of(to);
     Allocation& allocation = locate(address, sizeof(u32), Access::kRelaxedSystem, "swaps");
     check_written(allocation, address, sizeof(u32));
-    const auto visible = [&](const PendingStore& store) {
-      return machine_.is_ordered(*store.thread, store.issued, self_);
-    };
-    const auto own = [&] { return machine_.stores_.newest(Memory::page(allocation, address), address, visible); };
+    // Of the whole cluster: the new value arrives at once and takes along all that its cluster has stored to the word,
+    // which must not come between what was found and the new value.
+    const auto of_cluster = [&](const PendingStore& store) { return store.thread->cta->cluster == self_.cta->cluster; };
+    const auto own = [&] { return machine_.stores_.newest(Memory::page(allocation, address), address, of_cluster); };
     for (u32 store = own(); store != kNoStore; store = own()) machine_.commit(store);
     bool written = true;
     const auto found = static_cast<u32>(machine_.load(self_, allocation, address, sizeof(u32), false, written));
