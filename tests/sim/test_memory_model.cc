@@ -334,6 +334,23 @@ TEST_CASE("nothing comes between what a compare and swap finds and what it store
   CHECK(found == std::set<Outcome>{{0, 5}, {5, 5}});
 }
 
+TEST_CASE("a thread may add to, and swap, what it has just stored") {
+  Bench bench;
+  for (std::uint64_t seed = 1; seed <= 20; seed++) {
+    const auto launch = [&](const char* name) {
+      return bench.run(with_seed(seed), [&](Bench& b) {
+        sim::KernelParams params = b.params(0);
+        params.scale_out = b.machine().allocate(8, 0, sim::Machine::Reach::kOwnDevice, "fresh memory");
+        b.machine().launch(b.stream(0), {&kernels().get(name), 1, params});
+      });
+    };
+    CHECK(launch("set_and_add") == "");
+    CHECK(bench.results(1)[0] == 7);
+    CHECK(launch("set_and_swap") == "");
+    CHECK(bench.results(2) == Outcome{3, 4});
+  }
+}
+
 TEST_CASE("two that store and then look at the other may both see nothing, but for fences") {
   Bench bench(2);
   const auto of = [&](const char* name) {

@@ -325,8 +325,12 @@ class Operations {
     return *allocation;
   }
 
-  void check_written(const Allocation& allocation, Address address, u32 bytes) {
+  /// By what has arrived, or what the thread sees of its own.
+  void check_written(Allocation& allocation, Address address, u32 bytes) {
     if (Memory::is_written(allocation, address, bytes)) return;
+    bool written = true;
+    machine_.load(self_, allocation, address, bytes, false, written);
+    if (written) return;
     fault(fmt::format("changes {} bytes that were never written: {}", bytes, Report::place(allocation, address)));
   }
 
