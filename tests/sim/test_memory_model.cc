@@ -279,6 +279,10 @@ TEST_CASE("a vector store arrives in parts") {
   };
   const auto found = bench.outcomes(4, launches, without_stale_loads());
   CHECK(found.size() == 16);
+  // As 16 bytes that arrive at once, if the schedule says so.
+  sim::Schedule whole = without_stale_loads();
+  whole.split_vectors = false;
+  CHECK(bench.outcomes(4, launches, whole) == std::set<Outcome>{{0, 0, 0, 0}, {1, 1, 1, 1}});
 }
 
 TEST_CASE("stores are visible to the CTA after its barrier, and to the cluster after the cluster's") {

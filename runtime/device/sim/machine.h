@@ -153,8 +153,10 @@ class Machine {
 
   // visibility.cc
   bool is_ordered(const Thread& first, Time when, const Thread& then) const noexcept;
-  void issue(Thread& thread, Allocation& allocation, Address address, std::uint64_t value, unsigned bytes, bool adds);
+  std::uint32_t issue(Thread& thread, Allocation& allocation, Address address, std::uint64_t value, unsigned bytes,
+                      bool adds);
   void commit(std::uint32_t store);
+  void commit_element(std::uint32_t store);
   void remember_overwritten(const PendingStore& store, const Page& page);
   void commit_before_release(Thread& thread);
   std::uint64_t load(Thread& thread, Allocation& allocation, Address address, unsigned bytes, bool may_be_stale,

@@ -336,10 +336,14 @@ class Operations {
 
   void issue(Allocation& allocation, Address address, const void* from, u32 elements, u32 element_bytes) {
     const auto* in = static_cast<const std::uint8_t*>(from);
+    std::uint32_t first = kNoStore;
     for (u32 i = 0; i < elements; i++) {
       u64 value = 0;
       std::memcpy(&value, in + i * element_bytes, element_bytes);
-      machine_.issue(self_, allocation, address + i * element_bytes, value, element_bytes, false);
+      const std::uint32_t store =
+          machine_.issue(self_, allocation, address + i * element_bytes, value, element_bytes, false);
+      if (i == 0) first = store;
+      if (i > 0 && !machine_.schedule_.split_vectors) machine_.stores_.join(store, first);
     }
   }
 

@@ -21,8 +21,8 @@ bool Machine::is_ordered(const Thread& first, Time when, const Thread& then) con
   return when < std::min(first.released_to_cluster, then.acquired_from_cluster);
 }
 
-void Machine::issue(Thread& thread, Allocation& allocation, Address address, std::uint64_t value, unsigned bytes,
-                    bool adds) {
+std::uint32_t Machine::issue(Thread& thread, Allocation& allocation, Address address, std::uint64_t value,
+                             unsigned bytes, bool adds) {
   PendingStore store;
   store.allocation = &allocation;
   store.address = address;
@@ -31,12 +31,22 @@ void Machine::issue(Thread& thread, Allocation& allocation, Address address, std
   store.adds = adds;
   store.thread = &thread;
   store.issued = issues_++;
-  stores_.issue(store);
   thread.cta->grid->pending_stores++;
+  return stores_.issue(store);
 }
 
-/// The store arrives; before it those of its cluster that must.
+/// The store arrives, with the rest of its vector where that is not split.
 void Machine::commit(std::uint32_t number) {
+  for (std::uint32_t next = number;;) {
+    const std::uint32_t element = next;
+    next = stores_.get(element).next_of_vector;
+    commit_element(element);
+    if (next == number) return;
+  }
+}
+
+/// Before it those of its cluster that must.
+void Machine::commit_element(std::uint32_t number) {
   for (std::uint32_t first = number; (first = stores_.first_of_same_words(number)) != number;) commit(first);
   const PendingStore store = stores_.get(number);
   stores_.remove(number);
