@@ -229,6 +229,13 @@ TEST_CASE("a launch runs as many clusters as it says") {
   }
 }
 
+TEST_CASE("a launch of no clusters is refused, as by a driver") {
+  Bench bench;
+  CHECK(error_of(ErrorCode::kInvalidArgument, [&] { bench.launch(kernels().get("count"), 0, 0); }) ==
+        "launch: 0 clusters of count; at least 1 is needed");
+  bench.machine().synchronize_all();
+}
+
 TEST_CASE("clusters past what fits run when others have ended, in any order") {
   Bench bench(1, 1);  // two CTAs
   const auto found = bench.outcomes(8, [](Bench& b) { b.launch(kernels().get("count_inside"), 0, 8); }, {}, kSeeds);

@@ -161,6 +161,7 @@ Stream* Machine::find_stream(void* handle, int device) {
 
 void Machine::launch(Stream* stream, const Launch& launch) {
   const Lock lock = enter();
+  if (launch.clusters == 0) refuse(fmt::format("launch: 0 clusters of {}; at least 1 is needed", launch.kernel->name));
   if (stream->capture) {
     stream->capture->launches.push_back(launch);
   } else {

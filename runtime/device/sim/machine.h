@@ -95,6 +95,7 @@ class Machine {
   void destroy_stream(Stream* stream);
   /// Null means the device's default stream; a handle that is no stream of this machine gives null.
   Stream* find_stream(void* handle, int device);
+  /// Throws kInvalidArgument for no clusters.
   void launch(Stream* stream, const Launch& launch);
   void begin_capture(Stream* stream);
   Graph end_capture(Stream* stream);
