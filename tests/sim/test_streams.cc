@@ -220,6 +220,24 @@ TEST_CASE("a capture is begun once, and ended once") {
   CHECK(machine.end_capture(bench.stream(0)).launches.empty());
 }
 
+TEST_CASE("a graph that is launched into a stream under capture becomes a part of it") {
+  Bench bench;
+  bench.reset({});
+  sim::Machine& machine = bench.machine();
+  machine.begin_capture(bench.stream(0));
+  bench.launch(kernels().get("count"));
+  const sim::Graph inner = machine.end_capture(bench.stream(0));
+  machine.begin_capture(bench.stream(0));
+  machine.launch(bench.stream(0), inner);
+  machine.launch(bench.stream(0), inner);
+  const sim::Graph outer = machine.end_capture(bench.stream(0));
+  machine.synchronize_all();
+  CHECK(bench.word(0) == 0);
+  machine.launch(bench.stream(0), outer);
+  machine.synchronize_all();
+  CHECK(bench.word(0) == 2);
+}
+
 TEST_CASE("a launch runs as many clusters as it says") {
   Bench bench;
   for (unsigned clusters = 1; clusters <= 20; clusters++) {

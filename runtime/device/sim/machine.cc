@@ -185,7 +185,13 @@ Graph Machine::end_capture(Stream* stream) {
 
 void Machine::launch(Stream* stream, const Graph& graph) {
   const Lock lock = enter();
-  for (const Launch& each : graph.launches) enqueue(stream, each);
+  for (const Launch& each : graph.launches) {
+    if (stream->capture) {
+      stream->capture->launches.push_back(each);
+    } else {
+      enqueue(stream, each);
+    }
+  }
 }
 
 void Machine::synchronize(int device) {
