@@ -359,6 +359,26 @@ TEST_CASE("a store into another CTA needs a cluster barrier: that of the CTA doe
   CHECK(one_contains(messages, "reads shared memory at byte 0, written by thread 0 of CTA "));
 }
 
+TEST_CASE("who has arrived at a cluster barrier, but not waited, is not ordered after the others") {
+  CHECK(failures("read_between_arrive_and_wait", {1, 2}, 0) == kNone);
+  CHECK(failures("read_between_arrive_and_wait", {1, 2}, 1).count("") == 0);
+  // CTA 1 leaves the first barrier when CTA 0 is at the second already.
+  Bench bench;
+  sim::Schedule schedule;
+  schedule.policy = sim::Policy::kRoundRobin;
+  schedule.stalls = {sim::parse_stall("cta=1,at=barrier_cluster_wait,steps=1000")};
+  CHECK_THAT(
+      bench.run(schedule,
+                [](Bench& b) {
+                  sim::KernelParams params = b.params(0);
+                  params.tokens = 1;
+                  b.machine().launch(b.stream(0), {&kernels().get("read_between_arrive_and_wait", {1, 2}), 1, params});
+                }),
+      Contains("rank 0, CTA 1, thread 0 (read_between_arrive_and_wait, launch 0): reads shared memory at byte 0, "
+               "written by thread 0 of CTA 0 with no barrier between (load_shared at " +
+               kernels().line("between") + ")"));
+}
+
 TEST_CASE("the cluster barrier is arrived at and waited for in turns, by those that have not ended") {
   CHECK(all_contain(failures("arrive_twice", {1, 2}), "arrives at the cluster barrier again without having waited"));
   CHECK(all_contain(failures("wait_without_arriving", {1, 2}), "waits at the cluster barrier without having arrived"));

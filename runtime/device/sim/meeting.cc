@@ -46,6 +46,7 @@ void Machine::complete_barrier(Barrier& barrier, Thread* last) {
 void Machine::complete_cluster_barrier(Cluster& cluster) {
   cluster.phase++;
   cluster.arrived = 0;
+  cluster.met = issues_++;
   for (const auto& cta : cluster.ctas) {
     for (Thread& thread : cta->threads) {
       if (thread.arrived_at_cluster) thread.released_to_cluster = thread.cluster_arrival;

@@ -230,7 +230,8 @@ class Operations {
       block(ThreadState::kClusterBarrier);
     }
     self_.arrived_at_cluster = false;
-    self_.acquired_from_cluster = machine_.issues_++;
+    // Of that phase: what others have done since is not a part of it, however late this thread goes on.
+    self_.acquired_from_cluster = cluster.met;
     self_.view = machine_.arrivals_;
   }
 

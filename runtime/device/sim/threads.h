@@ -130,6 +130,7 @@ struct Cluster {
   unsigned alive = 0;    ///< Threads.
   unsigned arrived = 0;  ///< Of those alive, at the cluster barrier.
   std::uint64_t phase = 0;
+  Time met = 0;  ///< When the last phase was complete.
   std::vector<Thread*> waiting;
 };
 
