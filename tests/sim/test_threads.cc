@@ -288,6 +288,12 @@ TEST_CASE("named barriers order those that meet there, and what these have learn
         std::set<Outcome>{expected});
 }
 
+TEST_CASE("named barriers do not order those that meet at another one") {
+  const auto messages = failures("meet_others", {128});
+  CHECK(all_contain(messages, " shared memory"));
+  CHECK(one_contains(messages, "written by thread 0 of CTA 0 with no barrier between"));
+}
+
 TEST_CASE("a barrier for which threads come with different numbers is an error, one that lacks threads a deadlock") {
   CHECK(one_contains(failures("barrier_of_others", {64}),
                      "comes to barrier 1 with 32 threads, where others wait with 64"));

@@ -17,7 +17,10 @@ constexpr Address kLine = 16;
 bool Machine::is_ordered(const Thread& first, Time when, const Thread& then) const noexcept {
   if (&first == &then) return true;
   if (first.cta->cluster != then.cta->cluster) return false;
-  if (first.cta == then.cta && when < std::min(first.released_to_cta, then.acquired_from_cta)) return true;
+  if (first.cta == then.cta) {
+    if (when < std::min(first.released_to_cta, then.acquired_from_cta)) return true;
+    if (!then.acquired_from_thread.empty() && when < then.acquired_from_thread[first.index]) return true;
+  }
   return when < std::min(first.released_to_cluster, then.acquired_from_cluster);
 }
 
