@@ -271,6 +271,19 @@ TEST_CASE("a livelock uses up the budget of steps") {
   check_good(bench);
 }
 
+TEST_CASE("a kernel that polls without saying so is a livelock as well, under every policy") {
+  Bench bench;
+  for (const sim::Policy policy : {sim::Policy::kRandom, sim::Policy::kRoundRobin, sim::Policy::kReplay}) {
+    sim::Schedule schedule;
+    schedule.step_budget = 100;
+    schedule.policy = policy;
+    for (schedule.seed = 1; schedule.seed <= 10; schedule.seed++) {
+      CHECK_THAT(bench.run(schedule, [](Bench& b) { b.launch(kernels().get("poll_without_pause"), 0); }),
+                 Contains("a livelock?"));
+    }
+  }
+}
+
 TEST_CASE("a deadlock report says who polls which place, who waits at which barrier, and for which kernel") {
   Bench bench(2);
   const std::string message = bench.run(with_seed(3), [](Bench& b) {

@@ -195,7 +195,8 @@ class Machine {
   std::unordered_map<Address, std::vector<Thread*>> watchers_;  ///< By 16-byte line.
   bool look_for_startable_ = false;
   bool a_grid_completed_ = false;
-  std::optional<std::string> fault_;  ///< Of the thread that ran last.
+  std::optional<std::string> fault_;           ///< Of the thread that ran last.
+  std::uint64_t operations_at_a_stretch_ = 0;  ///< Likewise, since it was resumed.
 
   /// What a word held before it was last overwritten, in a small direct-mapped table.
   struct Overwritten {

@@ -21,6 +21,9 @@ struct Current {
   Machine* machine = nullptr;
   Thread* thread = nullptr;
 };
+/// A thread that does more at a stretch lets others go on: it may poll without saying so.
+constexpr std::uint64_t kMostAtAStretch = 1024;
+
 /// Set around each stretch in which a fiber runs. A fiber keeps what it read here before it was suspended.
 thread_local Current current;
 
@@ -55,6 +58,7 @@ class Operations {
   Operations(const char* operation, SourceLine at) : machine_(*current.machine), self_(*current.thread) {
     self_.operation = operation;
     self_.at = at;
+    if (++machine_.operations_at_a_stretch_ > kMostAtAStretch) self_.fiber.suspend();
     if (!machine_.schedule_.stalls.empty()) stall();
   }
 
