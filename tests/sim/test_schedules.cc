@@ -123,6 +123,18 @@ TEST_CASE("the same seed gives the same run, on the same machine and on another,
   }
 }
 
+TEST_CASE("a run does not depend on what the machine ran before") {
+  Bench bench;
+  const auto launches = [](Bench& b) { b.launch(kernels().get("poll_until_deadline", {32}), 0, 2); };
+  for (std::uint64_t seed = 1; seed <= 10; seed++) {
+    Bench fresh;
+    CHECK(fresh.run(with_seed(seed), launches) == "");
+    CHECK(bench.run(with_seed(seed), launches) == "");
+    CHECK(bench.results(64) == fresh.results(64));
+    CHECK(equal(bench.machine().statistics(), fresh.machine().statistics()));
+  }
+}
+
 TEST_CASE("other seeds give other runs") {
   Bench bench(2);
   std::set<std::uint64_t> interleavings;

@@ -52,6 +52,8 @@ void Machine::set_schedule(const Schedule& schedule) {
   choices_ = Choices(schedule);
   statistics_ = {};
   for (Overwritten& entry : overwritten_) entry = {};
+  clock_ = 0;
+  made_progress();
 }
 
 std::vector<Choices::Decision> Machine::decisions() {

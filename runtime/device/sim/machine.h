@@ -65,7 +65,8 @@ class Machine {
   Machine& operator=(const Machine&) = delete;
 
   const MachineOptions& options() const noexcept { return options_; }
-  /// From now on; step count, statistics and decisions start anew. Throws kInvalidArgument while something is queued.
+  /// From now on; clock, step count, statistics and decisions start anew. Throws kInvalidArgument while something is
+  /// queued.
   void set_schedule(const Schedule& schedule);
   /// What a run under Policy::kReplay has decided.
   std::vector<Choices::Decision> decisions();
