@@ -284,6 +284,22 @@ TEST_CASE("a stall holds at a line, and where a thread comes there for the n-th 
   CHECK(stores("at=store,occurrence=2") == Outcome{1, 0});
 }
 
+TEST_CASE("a stall at the start holds a kernel before it does anything") {
+  Bench bench(2);
+  for (const char* stall : {"rank=1,at=start,steps=10000", "rank=1,at=start,milliseconds=5"}) {
+    bench.reset(with_stall(stall));
+    bench.launch(kernels().get("start_without_shared_memory"), 0);
+    bench.launch(kernels().get("start_without_shared_memory"), 1);
+    bench.machine().synchronize(bench.stream(0));
+    CHECK(bench.results(2) == Outcome{1, 0});
+    bench.machine().synchronize_all();
+    CHECK(bench.results(2) == Outcome{1, 1});
+  }
+  CHECK_THAT(bench.run(with_stall("rank=1,at=start"),
+                       [](Bench& b) { b.launch(kernels().get("start_without_shared_memory"), 1); }),
+             Contains("\n  rank 1, CTA 0: 1 threads from thread 0 on are held by a stall in start"));
+}
+
 TEST_CASE("a stall of milliseconds lasts as long in simulated time") {
   Bench bench(2);
   const auto launches = [](Bench& b) {

@@ -351,6 +351,14 @@ TEST_CASE("stores into the shared memory of a cluster arrive in the right CTA") 
 TEST_CASE("a store into a CTA that has not started, has ended, or does not exist is an error") {
   const auto early = failures("store_before_start", {1, 2});
   CHECK(one_contains(early, ", which has not started (store_cluster_shared at " + kernels().line("too early") + ")"));
+  // However long it takes to start.
+  Bench bench;
+  sim::Schedule schedule;
+  schedule.stalls = {sim::parse_stall("cta=1,at=start,milliseconds=1")};
+  for (schedule.seed = 1; schedule.seed <= 20; schedule.seed++) {
+    CHECK_THAT(bench.run(schedule, [](Bench& b) { b.launch(kernels().get("store_before_start", {1, 2})); }),
+               Contains("stores into the shared memory of CTA 1, which has not started"));
+  }
   const auto late = failures("store_after_end", {1, 2}, 20);
   CHECK(one_contains(late,
                      "rank 0, CTA 0, thread 0 (store_after_end, launch 0): stores into the shared memory of CTA "

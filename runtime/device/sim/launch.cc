@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "device/sim/machine.h"
+#include "device/sim/operations.h"
 
 namespace allnorm::sim {
 
@@ -97,6 +98,7 @@ void Machine::start_cluster(Grid& grid, unsigned index) {
 void Machine::run_thread(void* argument) {
   auto& thread = *static_cast<Thread*>(argument);
   const Launch& launch = thread.cta->grid->launch;
+  start_thread(thread);
   launch.kernel->entry(&launch.params);
   thread.state = ThreadState::kEnded;
 }

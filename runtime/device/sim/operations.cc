@@ -27,11 +27,12 @@ constexpr std::uint64_t kMostAtAStretch = 1024;
 /// Set around each stretch in which a fiber runs. A fiber keeps what it read here before it was suspended.
 thread_local Current current;
 
-constexpr std::array<const char*, 18> kOperationNames = {"start",
+constexpr std::array<const char*, 19> kOperationNames = {"start",
                                                          "load",
                                                          "store",
                                                          "add",
                                                          "compare_and_swap",
+                                                         "shared_memory",
                                                          "load_shared",
                                                          "store_shared",
                                                          "store_cluster_shared",
@@ -406,7 +407,7 @@ constexpr HostOps kOperations = {
         [](u32* to, u32 expected, u32 value, SourceLine at) {
           return Operations("compare_and_swap", at).compare_and_swap(to, expected, value);
         },
-    .shared_memory = [](u32 bytes, SourceLine at) { return Operations("start", at).shared_memory(bytes); },
+    .shared_memory = [](u32 bytes, SourceLine at) { return Operations("shared_memory", at).shared_memory(bytes); },
     .load_shared = [](void* to, const void* from, u32 bytes,
                       SourceLine at) { Operations("load_shared", at).load_shared(to, from, bytes); },
     .store_shared = [](void* to, const void* from, u32 bytes,
@@ -432,5 +433,10 @@ constexpr HostOps kOperations = {
 }  // namespace
 
 const HostOps& host_operations() noexcept { return kOperations; }
+
+void start_thread(Thread& thread) {
+  const Operations start("start", {"", 0});
+  thread.cta->has_run = true;
+}
 
 }  // namespace allnorm::sim

@@ -131,7 +131,6 @@ void Machine::run_warp(Warp& warp) {
 }
 
 void Machine::run_lane(Thread& thread) {
-  thread.cta->has_run = true;
   operations_at_a_stretch_ = 0;
   const CurrentThread current(*this, thread);
   host_.resume(thread.fiber);
