@@ -379,6 +379,25 @@ TEST_CASE("a write of the host wakes a kernel that polls") {
   CHECK(bench.results(2) == Outcome{0, 1});
 }
 
+TEST_CASE("another thread of the host that writes goes on at once with what waits for it") {
+  Bench bench;
+  bench.reset(with_seed(1));
+  bench.launch(kernels().get("poll_and_read"));
+  std::atomic<bool> is_known = false;
+  std::thread host([&] {
+    static_cast<void>(bench.machine().statistics());
+    is_known = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    bench.set_word(64, 1);
+  });
+  while (!is_known) std::this_thread::yield();
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK_NOTHROW(bench.machine().synchronize_all());
+  const auto taken = std::chrono::steady_clock::now() - begin;
+  host.join();
+  CHECK(taken < std::chrono::milliseconds(700));
+}
+
 TEST_CASE("two threads of the host launch a rank each, and both ends are good") {
   // On a fresh machine each: who comes first, and from which thread, differs.
   for (int round = 0; round < 20; round++) {

@@ -125,6 +125,7 @@ void Machine::write(void* to, const void* from, std::size_t bytes) {
   const Lock lock = enter();
   Memory::write(checked(to, bytes, "copy to a simulated GPU"), address_of(to), from, bytes);
   wake_watchers(address_of(to), bytes);
+  changed_.notify_all();
 }
 
 void Machine::read(void* to, const void* from, std::size_t bytes) {
@@ -136,6 +137,7 @@ void Machine::fill(void* to, std::uint32_t word, std::size_t bytes) {
   const Lock lock = enter();
   Memory::fill(checked(to, bytes, "fill of a simulated GPU's memory"), address_of(to), word, bytes);
   wake_watchers(address_of(to), bytes);
+  changed_.notify_all();
 }
 
 Stream* Machine::create_stream(int device, bool non_blocking) {
