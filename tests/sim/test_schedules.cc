@@ -510,6 +510,18 @@ TEST_CASE("memory of the machine has ranges, and nothing else is taken for it") 
              Contains("the simulator has no addresses left for 2199023255552 bytes of too much"));
 }
 
+TEST_CASE("a multicast address is for kernels, not for the host's copies") {
+  sim::Machine machine({2, 1});
+  void* const members[] = {machine.allocate(16, 0, sim::Machine::Reach::kAllDevices, "a"),
+                           machine.allocate(16, 1, sim::Machine::Reach::kAllDevices, "b")};
+  void* const multicast = machine.allocate_multicast(members, 16);
+  std::uint32_t word = 1;
+  const std::string why = " is a multicast address, which only multicast stores of kernels can use";
+  CHECK_THAT(error_of(ErrorCode::kInvalidArgument, [&] { machine.write(multicast, &word, 4); }), Contains(why));
+  CHECK_THAT(error_of(ErrorCode::kInvalidArgument, [&] { machine.read(&word, multicast, 4); }), Contains(why));
+  CHECK_THAT(error_of(ErrorCode::kInvalidArgument, [&] { machine.fill(multicast, 0, 16); }), Contains(why));
+}
+
 TEST_CASE("memory can be freed while stores are on their way to it") {
   Bench bench;
   for (std::uint64_t seed = 1; seed <= 20; seed++) {

@@ -114,6 +114,9 @@ Allocation& Machine::checked(const void* address, std::size_t bytes, const char*
     refuse(fmt::format("{}: {} is not memory of a simulated GPU{}", what, address,
                        allocation == nullptr ? "" : " any more, it was freed"));
   }
+  if (!allocation->multicast.empty()) {
+    refuse(fmt::format("{}: {} is a multicast address, which only multicast stores of kernels can use", what, address));
+  }
   if (address_of(address) + bytes > allocation->end()) {
     refuse(fmt::format("{}: {} bytes from {} on go past the end of {}, which holds {} bytes", what, bytes, address,
                        allocation->name, allocation->bytes));
