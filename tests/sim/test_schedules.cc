@@ -358,6 +358,7 @@ TEST_CASE("stalls are written as text") {
         "stall: steps=99999999999999999999 given, a whole number is allowed");
   CHECK(refused("at=store,where=here") ==
         "stall: where given, allowed: rank, cta, thread, at, occurrence, steps, milliseconds");
+  CHECK(refused("at=store,occurrence=0") == "stall: occurrence=0 given, the first is 1");
 }
 
 // --- the host
