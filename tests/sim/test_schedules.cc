@@ -422,6 +422,32 @@ TEST_CASE("two threads of the host launch a rank each, and both ends are good") 
   }
 }
 
+TEST_CASE("a failure is told to every thread of the host whose work it drops") {
+  for (int round = 0; round < 10; round++) {
+    Bench bench(2);
+    bench.reset(with_seed(1));
+    std::atomic<int> told = 0;
+    std::atomic<int> launched = 0;
+    const auto host = [&](int rank) {
+      bench.launch(kernels().get(rank == 0 ? "fault" : "poll_and_read"), rank);
+      launched++;
+      while (launched < 2) std::this_thread::yield();
+      try {
+        bench.machine().synchronize(bench.stream(rank));
+      } catch (const Error& error) {
+        if (std::string(error.what()).find("reads 4 bytes at 0x0") != std::string::npos) told++;
+      }
+    };
+    std::thread zero(host, 0), one(host, 1);
+    zero.join();
+    one.join();
+    CHECK(told == 2);
+    // Once told, it is over.
+    CHECK(bench.run(with_seed(1), [](Bench& b) { b.launch(kernels().get("write_weak")); }) == "");
+    CHECK_NOTHROW(bench.machine().synchronize(bench.stream(1)));
+  }
+}
+
 TEST_CASE("a run may go on in parts, and is the same as in one") {
   Bench bench(2);
   for (std::uint64_t seed = 1; seed <= 10; seed++) {

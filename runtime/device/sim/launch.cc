@@ -14,6 +14,7 @@ void Machine::enqueue(Stream* stream, const Launch& launch) {
   if (!stream->grids.empty()) grid->predecessor = stream->grids.back().get();
   for (unsigned cluster = 0; cluster < launch.clusters; cluster++) grid->not_started.push_back(cluster);
   stream->grids.push_back(std::move(grid));
+  stream->last_host = std::this_thread::get_id();
   look_for_startable_ = true;
   made_progress();
   changed_.notify_all();

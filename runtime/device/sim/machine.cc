@@ -48,6 +48,7 @@ void Machine::set_schedule(const Schedule& schedule) {
   for (const auto& stream : streams_) {
     if (!stream->grids.empty()) refuse("schedule: cannot be changed while calls are queued; synchronise first");
   }
+  for (const auto& stream : streams_) stream->failure.clear();
   schedule_ = schedule;
   choices_ = Choices(schedule);
   statistics_ = {};
@@ -202,23 +203,25 @@ void Machine::launch(Stream* stream, const Graph& graph) {
 }
 
 void Machine::synchronize(int device) {
-  Lock lock = enter();
-  run_until(lock, 0, [&] {
-    return std::all_of(streams_.begin(), streams_.end(),
-                       [&](const auto& stream) { return stream->device != device || stream->grids.empty(); });
-  });
+  finish([&](const Stream& stream) { return stream.device == device; });
 }
 
 void Machine::synchronize(Stream* stream) {
-  Lock lock = enter();
-  run_until(lock, 0, [&] { return stream->grids.empty(); });
+  finish([&](const Stream& each) { return &each == stream; });
 }
 
 void Machine::synchronize_all() {
+  finish([](const Stream&) { return true; });
+}
+
+/// Runs until nothing is left of these streams.
+void Machine::finish(const std::function<bool(const Stream&)>& is_meant) {
   Lock lock = enter();
   run_until(lock, 0, [&] {
-    return std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream->grids.empty(); });
+    return std::all_of(streams_.begin(), streams_.end(),
+                       [&](const auto& stream) { return !is_meant(*stream) || stream->grids.empty(); });
   });
+  tell_failure(is_meant);
 }
 
 bool Machine::run(std::uint64_t steps) {
@@ -227,6 +230,7 @@ bool Machine::run(std::uint64_t steps) {
     return std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream->grids.empty(); });
   };
   run_until(lock, steps, all_empty);
+  tell_failure([](const Stream&) { return true; });
   return !all_empty();
 }
 

@@ -7,7 +7,8 @@
 // Threads: any, one at a time inside. If several threads of the host use the machine, one that finds nothing that can
 // go on waits a second for the others to launch more before simulated time goes on; with one thread nobody can.
 // Errors: a fault of a kernel, a deadlock, and a step budget that is used up throw kSimulation from whatever ran the
-// machine; all work that was queued is dropped then, and the machine can be used again.
+// machine; all work that was queued is dropped then, and the machine can be used again. A thread of the host whose work
+// another one's failure has dropped gets the same error when it synchronises.
 #ifndef ALLNORM_DEVICE_SIM_MACHINE_H_
 #define ALLNORM_DEVICE_SIM_MACHINE_H_
 
@@ -46,6 +47,8 @@ struct Stream {
   bool non_blocking = true;
   std::deque<std::unique_ptr<Grid>> grids;  ///< That have not completed, in order.
   std::unique_ptr<Graph> capture;           ///< While it is captured.
+  std::thread::id last_host;                ///< Who launched last.
+  std::string failure;                      ///< That dropped what that host had launched, and that it was not told of.
 };
 
 struct Statistics {
@@ -121,10 +124,13 @@ class Machine {
   Lock enter();
   Allocation& checked(const void* address, std::size_t bytes, const char* what);
 
+  void finish(const std::function<bool(const Stream&)>& is_meant);
+
   // run.cc
   void run_until(Lock& lock, std::uint64_t steps, const std::function<bool()>& done);
   bool step(Lock& lock);
   bool idle(Lock& lock);
+  void tell_failure(const std::function<bool(const Stream&)>& is_meant);
   void run_warp(Warp& warp);
   void run_lane(Thread& thread);
   void commit_some_store();
