@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "device/sim/machine.h"
+#include "device/sim/operations.h"
 
 namespace allnorm::sim {
 
@@ -13,6 +14,7 @@ void Machine::enqueue(Stream* stream, const Launch& launch) {
   if (!stream->grids.empty()) grid->predecessor = stream->grids.back().get();
   for (unsigned cluster = 0; cluster < launch.clusters; cluster++) grid->not_started.push_back(cluster);
   stream->grids.push_back(std::move(grid));
+  stream->last_host = std::this_thread::get_id();
   look_for_startable_ = true;
   made_progress();
   changed_.notify_all();
@@ -97,6 +99,7 @@ void Machine::start_cluster(Grid& grid, unsigned index) {
 void Machine::run_thread(void* argument) {
   auto& thread = *static_cast<Thread*>(argument);
   const Launch& launch = thread.cta->grid->launch;
+  start_thread(thread);
   launch.kernel->entry(&launch.params);
   thread.state = ThreadState::kEnded;
 }

@@ -48,10 +48,13 @@ void Machine::set_schedule(const Schedule& schedule) {
   for (const auto& stream : streams_) {
     if (!stream->grids.empty()) refuse("schedule: cannot be changed while calls are queued; synchronise first");
   }
+  for (const auto& stream : streams_) stream->failure.clear();
   schedule_ = schedule;
   choices_ = Choices(schedule);
   statistics_ = {};
   for (Overwritten& entry : overwritten_) entry = {};
+  clock_ = 0;
+  made_progress();
 }
 
 std::vector<Choices::Decision> Machine::decisions() {
@@ -112,6 +115,9 @@ Allocation& Machine::checked(const void* address, std::size_t bytes, const char*
     refuse(fmt::format("{}: {} is not memory of a simulated GPU{}", what, address,
                        allocation == nullptr ? "" : " any more, it was freed"));
   }
+  if (!allocation->multicast.empty()) {
+    refuse(fmt::format("{}: {} is a multicast address, which only multicast stores of kernels can use", what, address));
+  }
   if (address_of(address) + bytes > allocation->end()) {
     refuse(fmt::format("{}: {} bytes from {} on go past the end of {}, which holds {} bytes", what, bytes, address,
                        allocation->name, allocation->bytes));
@@ -123,6 +129,7 @@ void Machine::write(void* to, const void* from, std::size_t bytes) {
   const Lock lock = enter();
   Memory::write(checked(to, bytes, "copy to a simulated GPU"), address_of(to), from, bytes);
   wake_watchers(address_of(to), bytes);
+  changed_.notify_all();
 }
 
 void Machine::read(void* to, const void* from, std::size_t bytes) {
@@ -134,6 +141,7 @@ void Machine::fill(void* to, std::uint32_t word, std::size_t bytes) {
   const Lock lock = enter();
   Memory::fill(checked(to, bytes, "fill of a simulated GPU's memory"), address_of(to), word, bytes);
   wake_watchers(address_of(to), bytes);
+  changed_.notify_all();
 }
 
 Stream* Machine::create_stream(int device, bool non_blocking) {
@@ -167,6 +175,7 @@ Stream* Machine::find_stream(void* handle, int device) {
 
 void Machine::launch(Stream* stream, const Launch& launch) {
   const Lock lock = enter();
+  if (launch.clusters == 0) refuse(fmt::format("launch: 0 clusters of {}; at least 1 is needed", launch.kernel->name));
   if (stream->capture) {
     stream->capture->launches.push_back(launch);
   } else {
@@ -190,27 +199,35 @@ Graph Machine::end_capture(Stream* stream) {
 
 void Machine::launch(Stream* stream, const Graph& graph) {
   const Lock lock = enter();
-  for (const Launch& each : graph.launches) enqueue(stream, each);
+  for (const Launch& each : graph.launches) {
+    if (stream->capture) {
+      stream->capture->launches.push_back(each);
+    } else {
+      enqueue(stream, each);
+    }
+  }
 }
 
 void Machine::synchronize(int device) {
-  Lock lock = enter();
-  run_until(lock, 0, [&] {
-    return std::all_of(streams_.begin(), streams_.end(),
-                       [&](const auto& stream) { return stream->device != device || stream->grids.empty(); });
-  });
+  finish([&](const Stream& stream) { return stream.device == device; });
 }
 
 void Machine::synchronize(Stream* stream) {
-  Lock lock = enter();
-  run_until(lock, 0, [&] { return stream->grids.empty(); });
+  finish([&](const Stream& each) { return &each == stream; });
 }
 
 void Machine::synchronize_all() {
+  finish([](const Stream&) { return true; });
+}
+
+/// Runs until nothing is left of these streams.
+void Machine::finish(const std::function<bool(const Stream&)>& is_meant) {
   Lock lock = enter();
   run_until(lock, 0, [&] {
-    return std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream->grids.empty(); });
+    return std::all_of(streams_.begin(), streams_.end(),
+                       [&](const auto& stream) { return !is_meant(*stream) || stream->grids.empty(); });
   });
+  tell_failure(is_meant);
 }
 
 bool Machine::run(std::uint64_t steps) {
@@ -219,6 +236,7 @@ bool Machine::run(std::uint64_t steps) {
     return std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream->grids.empty(); });
   };
   run_until(lock, steps, all_empty);
+  tell_failure([](const Stream&) { return true; });
   return !all_empty();
 }
 

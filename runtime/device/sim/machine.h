@@ -7,7 +7,8 @@
 // Threads: any, one at a time inside. If several threads of the host use the machine, one that finds nothing that can
 // go on waits a second for the others to launch more before simulated time goes on; with one thread nobody can.
 // Errors: a fault of a kernel, a deadlock, and a step budget that is used up throw kSimulation from whatever ran the
-// machine; all work that was queued is dropped then, and the machine can be used again.
+// machine; all work that was queued is dropped then, and the machine can be used again. A thread of the host whose work
+// another one's failure has dropped gets the same error when it synchronises.
 #ifndef ALLNORM_DEVICE_SIM_MACHINE_H_
 #define ALLNORM_DEVICE_SIM_MACHINE_H_
 
@@ -46,6 +47,8 @@ struct Stream {
   bool non_blocking = true;
   std::deque<std::unique_ptr<Grid>> grids;  ///< That have not completed, in order.
   std::unique_ptr<Graph> capture;           ///< While it is captured.
+  std::thread::id last_host;                ///< Who launched last.
+  std::string failure;                      ///< That dropped what that host had launched, and that it was not told of.
 };
 
 struct Statistics {
@@ -65,7 +68,8 @@ class Machine {
   Machine& operator=(const Machine&) = delete;
 
   const MachineOptions& options() const noexcept { return options_; }
-  /// From now on; step count, statistics and decisions start anew. Throws kInvalidArgument while something is queued.
+  /// From now on; clock, step count, statistics and decisions start anew. Throws kInvalidArgument while something is
+  /// queued.
   void set_schedule(const Schedule& schedule);
   /// What a run under Policy::kReplay has decided.
   std::vector<Choices::Decision> decisions();
@@ -95,6 +99,7 @@ class Machine {
   void destroy_stream(Stream* stream);
   /// Null means the device's default stream; a handle that is no stream of this machine gives null.
   Stream* find_stream(void* handle, int device);
+  /// Throws kInvalidArgument for no clusters.
   void launch(Stream* stream, const Launch& launch);
   void begin_capture(Stream* stream);
   Graph end_capture(Stream* stream);
@@ -119,10 +124,13 @@ class Machine {
   Lock enter();
   Allocation& checked(const void* address, std::size_t bytes, const char* what);
 
+  void finish(const std::function<bool(const Stream&)>& is_meant);
+
   // run.cc
   void run_until(Lock& lock, std::uint64_t steps, const std::function<bool()>& done);
   bool step(Lock& lock);
   bool idle(Lock& lock);
+  void tell_failure(const std::function<bool(const Stream&)>& is_meant);
   void run_warp(Warp& warp);
   void run_lane(Thread& thread);
   void commit_some_store();
@@ -153,8 +161,11 @@ class Machine {
 
   // visibility.cc
   bool is_ordered(const Thread& first, Time when, const Thread& then) const noexcept;
-  void issue(Thread& thread, Allocation& allocation, Address address, std::uint64_t value, unsigned bytes, bool adds);
+  std::uint32_t issue(Thread& thread, Allocation& allocation, Address address, std::uint64_t value, unsigned bytes,
+                      bool adds);
   void commit(std::uint32_t store);
+  void commit_element(std::uint32_t store);
+  void remember_overwritten(const PendingStore& store, const Page& page);
   void commit_before_release(Thread& thread);
   std::uint64_t load(Thread& thread, Allocation& allocation, Address address, unsigned bytes, bool may_be_stale,
                      bool& written);
@@ -191,7 +202,8 @@ class Machine {
   std::unordered_map<Address, std::vector<Thread*>> watchers_;  ///< By 16-byte line.
   bool look_for_startable_ = false;
   bool a_grid_completed_ = false;
-  std::optional<std::string> fault_;  ///< Of the thread that ran last.
+  std::optional<std::string> fault_;           ///< Of the thread that ran last.
+  std::uint64_t operations_at_a_stretch_ = 0;  ///< Likewise, since it was resumed.
 
   /// What a word held before it was last overwritten, in a small direct-mapped table.
   struct Overwritten {

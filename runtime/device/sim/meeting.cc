@@ -28,24 +28,36 @@ void Machine::set_blocked(Thread& thread, ThreadState state) {
 
 /// What each did before is ordered before what any does after.
 void Machine::complete_barrier(Barrier& barrier, Thread* last) {
-  const Time now = issues_++;
-  const auto pass = [&](Thread& thread) {
-    thread.released_to_cta = thread.acquired_from_cta = now;
-    thread.view = arrivals_;
-  };
-  for (Thread* thread : barrier.waiting) {
-    pass(*thread);
-    set_ready(*thread);
-  }
-  if (last != nullptr) pass(*last);
+  std::vector<Thread*> met = std::move(barrier.waiting);
   barrier.waiting.clear();
   barrier.expected = 0;
+  for (Thread* thread : met) set_ready(*thread);
+  if (last != nullptr) met.push_back(last);
+  const Time now = issues_++;
+  const Cta& cta = *met.front()->cta;
+  const bool are_all = met.size() == cta.alive;
+  if (are_all) {
+    for (Thread* thread : met) thread->released_to_cta = thread->acquired_from_cta = now;
+  }
+  const auto has_learnt = [](const Thread* thread) { return !thread->acquired_from_thread.empty(); };
+  if (!are_all || std::any_of(met.begin(), met.end(), has_learnt)) {
+    // They share what each has learnt, of threads that have ended, too.
+    std::vector<Time> known(cta.threads.size());
+    for (const Thread* thread : met) {
+      const std::vector<Time>& own = thread->acquired_from_thread;
+      for (std::size_t i = 0; i < own.size(); i++) known[i] = std::max(known[i], own[i]);
+    }
+    for (const Thread* thread : met) known[thread->index] = now;
+    for (Thread* thread : met) thread->acquired_from_thread = known;
+  }
+  for (Thread* thread : met) thread->view = arrivals_;
   made_progress();
 }
 
 void Machine::complete_cluster_barrier(Cluster& cluster) {
   cluster.phase++;
   cluster.arrived = 0;
+  cluster.met = issues_++;
   for (const auto& cta : cluster.ctas) {
     for (Thread& thread : cta->threads) {
       if (thread.arrived_at_cluster) thread.released_to_cluster = thread.cluster_arrival;

@@ -21,14 +21,18 @@ struct Current {
   Machine* machine = nullptr;
   Thread* thread = nullptr;
 };
+/// A thread that does more at a stretch lets others go on: it may poll without saying so.
+constexpr std::uint64_t kMostAtAStretch = 1024;
+
 /// Set around each stretch in which a fiber runs. A fiber keeps what it read here before it was suspended.
 thread_local Current current;
 
-constexpr std::array<const char*, 18> kOperationNames = {"start",
+constexpr std::array<const char*, 19> kOperationNames = {"start",
                                                          "load",
                                                          "store",
                                                          "add",
                                                          "compare_and_swap",
+                                                         "shared_memory",
                                                          "load_shared",
                                                          "store_shared",
                                                          "store_cluster_shared",
@@ -55,6 +59,7 @@ class Operations {
   Operations(const char* operation, SourceLine at) : machine_(*current.machine), self_(*current.thread) {
     self_.operation = operation;
     self_.at = at;
+    if (++machine_.operations_at_a_stretch_ > kMostAtAStretch) self_.fiber.suspend();
     if (!machine_.schedule_.stalls.empty()) stall();
   }
 
@@ -106,10 +111,10 @@ class Operations {
     const Address address = address_of(to);
     Allocation& allocation = locate(address, sizeof(u32), Access::kRelaxedSystem, "swaps");
     check_written(allocation, address, sizeof(u32));
-    const auto visible = [&](const PendingStore& store) {
-      return machine_.is_ordered(*store.thread, store.issued, self_);
-    };
-    const auto own = [&] { return machine_.stores_.newest(Memory::page(allocation, address), address, visible); };
+    // Of the whole cluster: the new value arrives at once and takes along all that its cluster has stored to the word,
+    // which must not come between what was found and the new value.
+    const auto of_cluster = [&](const PendingStore& store) { return store.thread->cta->cluster == self_.cta->cluster; };
+    const auto own = [&] { return machine_.stores_.newest(Memory::page(allocation, address), address, of_cluster); };
     for (u32 store = own(); store != kNoStore; store = own()) machine_.commit(store);
     bool written = true;
     const auto found = static_cast<u32>(machine_.load(self_, allocation, address, sizeof(u32), false, written));
@@ -230,7 +235,8 @@ class Operations {
       block(ThreadState::kClusterBarrier);
     }
     self_.arrived_at_cluster = false;
-    self_.acquired_from_cluster = machine_.issues_++;
+    // Of that phase: what others have done since is not a part of it, however late this thread goes on.
+    self_.acquired_from_cluster = cluster.met;
     self_.view = machine_.arrivals_;
   }
 
@@ -325,17 +331,25 @@ class Operations {
     return *allocation;
   }
 
-  void check_written(const Allocation& allocation, Address address, u32 bytes) {
+  /// By what has arrived, or what the thread sees of its own.
+  void check_written(Allocation& allocation, Address address, u32 bytes) {
     if (Memory::is_written(allocation, address, bytes)) return;
+    bool written = true;
+    machine_.load(self_, allocation, address, bytes, false, written);
+    if (written) return;
     fault(fmt::format("changes {} bytes that were never written: {}", bytes, Report::place(allocation, address)));
   }
 
   void issue(Allocation& allocation, Address address, const void* from, u32 elements, u32 element_bytes) {
     const auto* in = static_cast<const std::uint8_t*>(from);
+    std::uint32_t first = kNoStore;
     for (u32 i = 0; i < elements; i++) {
       u64 value = 0;
       std::memcpy(&value, in + i * element_bytes, element_bytes);
-      machine_.issue(self_, allocation, address + i * element_bytes, value, element_bytes, false);
+      const std::uint32_t store =
+          machine_.issue(self_, allocation, address + i * element_bytes, value, element_bytes, false);
+      if (i == 0) first = store;
+      if (i > 0 && !machine_.schedule_.split_vectors) machine_.stores_.join(store, first);
     }
   }
 
@@ -393,7 +407,7 @@ constexpr HostOps kOperations = {
         [](u32* to, u32 expected, u32 value, SourceLine at) {
           return Operations("compare_and_swap", at).compare_and_swap(to, expected, value);
         },
-    .shared_memory = [](u32 bytes, SourceLine at) { return Operations("start", at).shared_memory(bytes); },
+    .shared_memory = [](u32 bytes, SourceLine at) { return Operations("shared_memory", at).shared_memory(bytes); },
     .load_shared = [](void* to, const void* from, u32 bytes,
                       SourceLine at) { Operations("load_shared", at).load_shared(to, from, bytes); },
     .store_shared = [](void* to, const void* from, u32 bytes,
@@ -419,5 +433,10 @@ constexpr HostOps kOperations = {
 }  // namespace
 
 const HostOps& host_operations() noexcept { return kOperations; }
+
+void start_thread(Thread& thread) {
+  const Operations start("start", {"", 0});
+  thread.cta->has_run = true;
+}
 
 }  // namespace allnorm::sim

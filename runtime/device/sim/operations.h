@@ -14,6 +14,9 @@ struct Thread;
 /// The same for all machines: a kernel that calls one is found through CurrentThread.
 const allnorm_kernel::HostOps& host_operations() noexcept;
 
+/// What a thread does first, before its kernel: a Stall can hold it there.
+void start_thread(Thread& thread);
+
 /// Names of operations at which a Stall can hold threads.
 std::span<const char* const> operation_names() noexcept;
 

@@ -28,7 +28,10 @@ std::string Report::name(const Thread& thread) {
 
 std::string Report::line(SourceLine at) { return fmt::format("{}:{}", base_name(at.file), at.line); }
 
-std::string Report::where(const Thread& thread) { return fmt::format("{} at {}", thread.operation, line(thread.at)); }
+std::string Report::where(const Thread& thread) {
+  if (thread.at.line == 0) return thread.operation;  // start
+  return fmt::format("{} at {}", thread.operation, line(thread.at));
+}
 
 std::string Report::place(const Allocation& allocation, Address address) {
   return fmt::format("byte {} of {}, which holds {}", address - allocation.begin, allocation.name, allocation.bytes);

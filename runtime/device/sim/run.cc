@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "allnorm/error.h"
 #include "device/sim/machine.h"
@@ -131,7 +132,7 @@ void Machine::run_warp(Warp& warp) {
 }
 
 void Machine::run_lane(Thread& thread) {
-  thread.cta->has_run = true;
+  operations_at_a_stretch_ = 0;
   const CurrentThread current(*this, thread);
   host_.resume(thread.fiber);
   if (fault_) fail(*fault_);
@@ -193,10 +194,22 @@ bool Machine::idle(Lock& lock) {
 }
 
 void Machine::fail(const std::string& message) {
-  std::string text = "simulator: " + message;
+  const std::string text = "simulator: " + message;
   fault_.reset();
+  for (const auto& stream : streams_) {
+    if (!stream->grids.empty() && stream->last_host != std::this_thread::get_id()) stream->failure = text;
+  }
   drop_everything();
   throw Error(ErrorCode::kSimulation, text);
+}
+
+/// Throws it, if one of these streams has one.
+void Machine::tell_failure(const std::function<bool(const Stream&)>& is_meant) {
+  std::string text;
+  for (const auto& stream : streams_) {
+    if (is_meant(*stream) && !stream->failure.empty()) text = std::exchange(stream->failure, "");
+  }
+  if (!text.empty()) throw Error(ErrorCode::kSimulation, text);
 }
 
 void Machine::drop_everything() {

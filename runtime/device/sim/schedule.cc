@@ -48,6 +48,9 @@ Stall parse_stall(const std::string& text) {
       stall.point = value;
     } else if (name == "occurrence") {
       stall.occurrence = parse_number<std::uint64_t>(name, value);
+      if (stall.occurrence == 0) {
+        throw Error(ErrorCode::kInvalidArgument, "stall: occurrence=0 given, the first is 1");
+      }
     } else if (name == "steps") {
       stall.steps = parse_number<std::uint64_t>(name, value);
     } else if (name == "milliseconds") {

@@ -24,8 +24,8 @@ struct Stall {
   int rank = -1;    ///< -1: any.
   int cta = -1;     ///< -1: any.
   int thread = -1;  ///< -1: any.
-  /// The name of an operation ("store", "barrier_cluster_wait"; see kOperationNames), "start", or a line of
-  /// kernels_src ("protocol.cuh:95").
+  /// The name of an operation ("store", "barrier_cluster_wait"; see operation_names()), of which "start" is before all
+  /// others, or a line of kernels_src ("protocol.cuh:95").
   std::string point;
   std::uint64_t occurrence = 1;
   /// For how long: steps of the scheduler, or simulated time, which goes on only when nothing else can. Both 0: for

@@ -19,7 +19,7 @@ const Cluster* cluster_of(const PendingStore& store) { return store.thread->cta-
 
 }  // namespace
 
-void StoreBuffer::issue(const PendingStore& store) {
+std::uint32_t StoreBuffer::issue(const PendingStore& store) {
   std::uint32_t number;
   if (free_.empty()) {
     number = static_cast<std::uint32_t>(stores_.size());
@@ -31,6 +31,7 @@ void StoreBuffer::issue(const PendingStore& store) {
   PendingStore& kept = stores_[number];
   kept = store;
   kept.position = static_cast<std::uint32_t>(order_.size());
+  kept.next_of_vector = number;
   order_.push_back(number);
   if (in_order_.size() > 2 * order_.size() + 1024) forget_arrived();
   in_order_.push_back({number, kept.issued});
@@ -39,6 +40,12 @@ void StoreBuffer::issue(const PendingStore& store) {
     older(number, word) = newest;
     newest = number;
   });
+  return number;
+}
+
+void StoreBuffer::join(std::uint32_t store, std::uint32_t with) noexcept {
+  stores_[store].next_of_vector = stores_[with].next_of_vector;
+  stores_[with].next_of_vector = store;
 }
 
 void StoreBuffer::forget_arrived() {

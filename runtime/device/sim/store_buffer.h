@@ -27,6 +27,7 @@ struct PendingStore {
   Time issued = 0;
   std::array<std::uint32_t, 2> older{};  ///< The next older store to the same word; the second is for 8 bytes.
   std::uint32_t position = 0;            ///< In order_.
+  std::uint32_t next_of_vector = 0;      ///< A ring of those that arrive together; itself if it arrives alone.
 };
 
 class StoreBuffer {
@@ -34,8 +35,10 @@ class StoreBuffer {
   std::size_t size() const noexcept { return order_.size(); }
   const PendingStore& get(std::uint32_t store) const noexcept { return stores_[store]; }
 
-  /// Takes the fields above `older`.
-  void issue(const PendingStore& store);
+  /// Takes the fields above `older`; returns its number.
+  std::uint32_t issue(const PendingStore& store);
+  /// A store that arrives alone will arrive together with another.
+  void join(std::uint32_t store, std::uint32_t with) noexcept;
   /// The store at a place of a list without order.
   std::uint32_t at(std::size_t position) const noexcept { return order_[position]; }
   /// The oldest of all; there must be one.

@@ -58,10 +58,13 @@ struct Thread {
   Time view = 0;  ///< All that had arrived by then.
   std::array<Seen, 8> seen{};
   unsigned next_seen = 0;
-  Time released_to_cta = 0;    ///< Its stores before this are ordered before what its CTA does after a barrier.
+  Time released_to_cta = 0;    ///< Its stores before this are ordered before what its CTA does after a whole barrier.
   Time acquired_from_cta = 0;  ///< Likewise, for what it does itself.
   Time released_to_cluster = 0;
   Time acquired_from_cluster = 0;
+  /// Of each thread of the CTA: what it did before this is ordered before what this one does, through barriers of a
+  /// part of the CTA. Empty before the first of those.
+  std::vector<Time> acquired_from_thread;
 
   // Polling: the 16-byte lines that it loaded since it last stopped for a failed poll, and what it found there.
   struct Watched {
@@ -131,6 +134,7 @@ struct Cluster {
   unsigned alive = 0;    ///< Threads.
   unsigned arrived = 0;  ///< Of those alive, at the cluster barrier.
   std::uint64_t phase = 0;
+  Time met = 0;  ///< When the last phase was complete.
   std::vector<Thread*> waiting;
 };
 

@@ -18,12 +18,15 @@ constexpr Chance kAlways = 65536;
 bool Machine::is_ordered(const Thread& first, Time when, const Thread& then) const noexcept {
   if (&first == &then) return true;
   if (first.cta->cluster != then.cta->cluster) return false;
-  if (first.cta == then.cta && when < std::min(first.released_to_cta, then.acquired_from_cta)) return true;
+  if (first.cta == then.cta) {
+    if (when < std::min(first.released_to_cta, then.acquired_from_cta)) return true;
+    if (!then.acquired_from_thread.empty() && when < then.acquired_from_thread[first.index]) return true;
+  }
   return when < std::min(first.released_to_cluster, then.acquired_from_cluster);
 }
 
-void Machine::issue(Thread& thread, Allocation& allocation, Address address, std::uint64_t value, unsigned bytes,
-                    bool adds) {
+std::uint32_t Machine::issue(Thread& thread, Allocation& allocation, Address address, std::uint64_t value,
+                             unsigned bytes, bool adds) {
   PendingStore store;
   store.allocation = &allocation;
   store.address = address;
@@ -32,12 +35,22 @@ void Machine::issue(Thread& thread, Allocation& allocation, Address address, std
   store.adds = adds;
   store.thread = &thread;
   store.issued = issues_++;
-  stores_.issue(store);
   thread.cta->grid->pending_stores++;
+  return stores_.issue(store);
 }
 
-/// The store arrives; before it those of its cluster that must.
+/// The store arrives, with the rest of its vector where that is not split.
 void Machine::commit(std::uint32_t number) {
+  for (std::uint32_t next = number;;) {
+    const std::uint32_t element = next;
+    next = stores_.get(element).next_of_vector;
+    commit_element(element);
+    if (next == number) return;
+  }
+}
+
+/// Before it those of its cluster that must.
+void Machine::commit_element(std::uint32_t number) {
   for (std::uint32_t first = number; (first = stores_.first_of_same_words(number)) != number;) commit(first);
   const PendingStore store = stores_.get(number);
   stores_.remove(number);
@@ -50,11 +63,7 @@ void Machine::commit(std::uint32_t number) {
     value += before;
   }
   arrivals_++;
-  if (store.bytes == 4 && choices_.stale() != 0) {
-    Overwritten& entry = overwritten_[store.address / 4 % overwritten_.size()];
-    entry = {store.address, arrivals_, 0, store.thread->cta->cluster};
-    std::memcpy(&entry.value, &page.bytes[at], 4);
-  }
+  if (choices_.stale() != 0) remember_overwritten(store, page);
   std::memcpy(&page.bytes[at], &value, store.bytes);
   for (unsigned i = 0; i < store.bytes; i++) page.written.set(at + i);
   statistics_.stores++;
@@ -63,6 +72,19 @@ void Machine::commit(std::uint32_t number) {
   if (!watchers_.empty()) wake_watchers(store.address, store.bytes);
   Grid& grid = *store.thread->cta->grid;
   if (--grid.pending_stores == 0) complete_if_done(grid);
+}
+
+/// Of whole words alone: where a part of one arrives, or two, the memory of what was there before ends.
+void Machine::remember_overwritten(const PendingStore& store, const Page& page) {
+  for (Address word = store.address / 4 * 4; word < store.address + store.bytes; word += 4) {
+    Overwritten& entry = overwritten_[word / 4 % overwritten_.size()];
+    if (store.bytes == 4) {
+      entry = {word, arrivals_, 0, store.thread->cta->cluster};
+      std::memcpy(&entry.value, &page.bytes[word % kPageBytes], 4);
+    } else if (entry.word == word) {
+      entry = {};
+    }
+  }
 }
 
 /// Before a release: what the thread stored, and what is ordered before it, has arrived.
