@@ -6,14 +6,13 @@
 #ifndef ALLNORM_JIT_PLAN_H_
 #define ALLNORM_JIT_PLAN_H_
 
-#include <future>
+#include <atomic>
 #include <memory>
-#include <mutex>
-#include <unordered_map>
 
 #include "device/device.h"
 #include "dispatch/spec.h"
 #include "jit/compiler.h"
+#include "jit/once_map.h"
 
 namespace allnorm {
 
@@ -45,8 +44,8 @@ class PlanStore {
   };
 
   KernelCompiler& compiler_;
-  std::mutex mutex_;
-  std::unordered_map<Key, std::shared_future<std::unique_ptr<Plan>>, KeyHash> plans_;
+  OnceMap<Spec, CompiledKernel, SpecHash> kernels_;  ///< Once for all devices of a target.
+  OnceMap<Key, Plan, KeyHash> plans_;
   std::atomic<std::uint64_t> loaded_ = 0;
 };
 

@@ -94,6 +94,18 @@ TEST_CASE("a prebuilt kernel that does not load is compiled") {
   CHECK(device.loads == 2);
 }
 
+TEST_CASE("devices of one target share a compiled kernel, and each loads it") {
+  KernelCompiler compiler(host_env(), "");
+  PlanStore plans(compiler);
+  FakeDevice first;
+  FakeDevice second;
+  CHECK(&plans.get(first, host_spec()) != &plans.get(second, host_spec()));
+  CHECK(&plans.get(first, host_spec()) == &plans.get(first, host_spec()));
+  CHECK(first.loads == 1);
+  CHECK(second.loads == 1);
+  CHECK(compiler.statistics().compiled == 1);
+}
+
 TEST_CASE("another failure to load is not mended by compiling") {
   const Folder folder;
   KernelCompiler compiler(host_env(), folder / "cache");
