@@ -77,6 +77,15 @@ KERNEL(meet_other_rank) {
   while (load_relaxed_system(word(params, kFlag + 1 - params.rank)) != 1) pause_after_failed_poll();
   result(params, params.rank, 1);
 }
+KERNEL(store_one_load_other) {
+  store_output(word(params, kFlag * params.rank), 1u);
+  result(params, params.rank, load_relaxed_system(word(params, kFlag * (1 - params.rank))));
+}
+/// Each makes a 1 of a 0, or finds out who was first; then looks again.
+KERNEL(swap_and_load) {
+  const u32 before = compare_and_swap_system(word(params, kFlag), 0, 1 + params.rank);
+  result(params, params.rank, 10 * before + load_relaxed_system(word(params, kFlag)));
+}
 KERNEL(start_without_shared_memory) { result(params, params.rank, 1); }
 KERNEL(fault) { load_relaxed_system(static_cast<const u32*>(nullptr)); }
 )");
@@ -200,7 +209,7 @@ std::set<Outcome> all_outcomes(const char* writer, const char* reader) {
         b.launch(kernels().get(reader), 1);
       },
       [&](Bench& b) { found.insert(b.results(2)); }, 20'000);
-  INFO(writer << " and " << reader);
+  INFO(writer << " and " << reader << ": " << runs.value_or(0) << " runs");
   CHECK(runs.has_value());
   CHECK(runs.value_or(0) > 1);
   return found;
@@ -211,6 +220,12 @@ TEST_CASE("a search through all choices finds each allowed outcome of message pa
   CHECK(all_outcomes("write_released", "read") == std::set<Outcome>{{0, 0}, {0, 1}, {1, 1}});
   CHECK(all_outcomes("write_weak", "poll_and_read") == std::set<Outcome>{{0, 0}, {0, 1}});
   CHECK(all_outcomes("write_released", "poll_and_read") == std::set<Outcome>{{0, 1}});
+}
+
+TEST_CASE("a search goes through what others do between any two accesses of a thread") {
+  CHECK(all_outcomes("store_one_load_other", "store_one_load_other") ==
+        std::set<Outcome>{{0, 0}, {0, 1}, {1, 0}, {1, 1}});
+  CHECK(all_outcomes("swap_and_load", "swap_and_load") == std::set<Outcome>{{1, 11}, {22, 2}});
 }
 
 TEST_CASE("a replay takes the choices given, then the first, and says what it took") {

@@ -69,8 +69,9 @@ class Operations {
 
   void load(void* to, const void* from, u32 elements, u32 element_bytes, Access access) {
     preempt();
-    Allocation& allocation = locate(address_of(from), elements * element_bytes, access, "reads");
     const bool strong = access != Access::kWeak;
+    if (strong) let_others_go_first();
+    Allocation& allocation = locate(address_of(from), elements * element_bytes, access, "reads");
     auto* out = static_cast<std::uint8_t*>(to);
     for (u32 i = 0; i < elements; i++) {
       const Address address = address_of(from) + i * element_bytes;
@@ -87,6 +88,7 @@ class Operations {
 
   void store(void* to, const void* from, u32 elements, u32 element_bytes, Access access) {
     preempt();
+    machine_.accesses_at_a_stretch_++;
     const Address address = address_of(to);
     Allocation& allocation = locate(address, elements * element_bytes, access, "writes");
     if (access == Access::kReleaseSystem) machine_.commit_before_release(self_);
@@ -102,6 +104,7 @@ class Operations {
 
   void add(u64* to, u64 value) {
     preempt();
+    machine_.accesses_at_a_stretch_++;
     Allocation& allocation = locate(address_of(to), sizeof(u64), Access::kRelaxedGpu, "adds to");
     check_written(allocation, address_of(to), sizeof(u64));
     machine_.issue(self_, allocation, address_of(to), value, sizeof(u64), true);
@@ -109,6 +112,7 @@ class Operations {
 
   u32 compare_and_swap(u32* to, u32 expected, u32 value) {
     preempt();
+    let_others_go_first();
     const Address address = address_of(to);
     Allocation& allocation = locate(address, sizeof(u32), Access::kRelaxedSystem, "swaps");
     check_written(allocation, address, sizeof(u32));
@@ -128,6 +132,7 @@ class Operations {
   }
 
   void fence() {
+    machine_.accesses_at_a_stretch_++;
     machine_.commit_before_release(self_);
     self_.view = machine_.arrivals_;
   }
@@ -291,6 +296,13 @@ class Operations {
 
   void preempt() {
     if (machine_.choices_.happens(machine_.choices_.preempt())) self_.fiber.suspend();
+  }
+
+  /// Before each look at what others do but the first of a stretch. When stores arrive is a choice of its own, so a
+  /// search need not stop a thread before those.
+  void let_others_go_first() {
+    if (machine_.accesses_at_a_stretch_ > 0 && machine_.choices_.policy() == Policy::kReplay) self_.fiber.suspend();
+    machine_.accesses_at_a_stretch_++;
   }
 
   void stall() {

@@ -133,6 +133,7 @@ void Machine::run_warp(Warp& warp) {
 
 void Machine::run_lane(Thread& thread) {
   operations_at_a_stretch_ = 0;
+  accesses_at_a_stretch_ = 0;
   const CurrentThread current(*this, thread);
   host_.resume(thread.fiber);
   if (fault_) fail(*fault_);
