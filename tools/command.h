@@ -33,6 +33,7 @@ using Run = std::function<int()>;
 Run add_compile(CLI::App& app);
 Run add_demo(CLI::App& app);
 Run add_doctor(CLI::App& app);
+Run add_simulate(CLI::App& app);
 
 }  // namespace allnorm::tools
 

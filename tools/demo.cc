@@ -1,74 +1,62 @@
-// `allnorm demo`: runs the call on what is here, or compiles what would run.
+// `allnorm demo`: runs the call on what is here, GPUs or the simulator, or compiles what would run on GPUs.
 #include "demo.h"
 
-#include "allnorm/error.h"
 #include "dispatch/geometry.h"
 #include "env/env.h"
-#include "gpu_session.h"
 #include "options.h"
-#include "text.h"
 
 namespace allnorm::tools {
 namespace {
 
-constexpr int kDefaultRanks = 2;
 constexpr std::int64_t kMaxTokens = 65536;
 
-/// A GPU for each rank where there are enough that reach each other, else virtual ranks on the first.
-std::vector<int> choose_gpus(const cuda::Driver& driver, const std::vector<int>& usable, int ranks) {
-  const auto count = static_cast<std::size_t>(ranks);
-  if (usable.size() >= count) {
-    std::vector<int> gpus(usable.begin(), usable.begin() + ranks);
-    if (all_linked(driver, gpus)) return gpus;
-  }
-  return std::vector<int>(count, usable.front());
-}
-
 int run(DemoOptions options) {
-  if (options.ranks == 0) options.ranks = kDefaultRanks;
+  DemoShape& shape = options.shape;
   // The strictest of the calls is the one with NVFP4.
-  if (!is_hidden_dim(options.hidden_dim, options.dtype, Quant::kNvfp4)) {
-    refuse("--hidden", std::to_string(options.hidden_dim), allowed_hidden_dims(options.dtype, Quant::kNvfp4));
+  if (!is_hidden_dim(shape.hidden_dim, shape.dtype, Quant::kNvfp4)) {
+    refuse("--hidden", std::to_string(shape.hidden_dim), allowed_hidden_dims(shape.dtype, Quant::kNvfp4));
   }
-  const Env env = Env::from_process();
-  std::shared_ptr<const cuda::Driver> driver;
-  std::vector<int> usable;
-  try {
-    driver = cuda::Driver::load(env.driver_path);
-    usable = usable_gpus(*driver);
-  } catch (const Error& error) {
-    return compile_only(options, split_advice(error.what()).first);
+  if (options.compile_only && options.device != DemoDevice::kAuto) {
+    refuse("--compile-only", std::string("with --device ") + to_string(options.device), "without it: nothing runs");
   }
-  if (usable.empty()) return compile_only(options, "no GPU here is one that AllNorm has kernels for");
-  return run_on_gpus(options, driver, choose_gpus(*driver, usable, options.ranks));
+  if (options.compile_only) {
+    if (shape.tokens == 0) shape.tokens = kTokensOnGpus;
+    return compile_only(options);
+  }
+  const DemoPlace place = choose_place(options.device, shape.ranks, Env::from_process());
+  if (shape.tokens == 0) shape.tokens = place.is_simulated() ? kTokensOnSimulator : kTokensOnGpus;
+  return run_demo(options, place);
 }
 
 }  // namespace
 
-std::vector<Strategy> demo_strategies(int ranks) {
-  if (ranks == 1) return {Strategy::kOneShot};  // nobody to share the work with
-  return {Strategy::kOneShot, Strategy::kTwoShot};
-}
-
 Run add_demo(CLI::App& app) {
   const auto options = std::make_shared<DemoOptions>();
-  add_integer(app, "--ranks", options->ranks, 1, kMaxVirtualRanks,
+  DemoShape& shape = options->shape;
+  add_name(app, "--device", options->device, kDemoDevices, "What runs it, default auto (GPUs, else the simulator)");
+  add_integer(app, "--ranks", shape.ranks, 1, kMaxVirtualRanks,
               "Ranks, default 2; each on a GPU of its own if there are enough, else all on one");
-  add_integer(app, "--tokens", options->tokens, 1, kMaxTokens, "Rows of a call, default 128");
-  add_integer(app, "--hidden", options->hidden_dim, 1, kMaxHiddenDim, "Elements of a row, default 7168");
-  add_name(app, "--dtype", options->dtype, kRowDataTypes, "Elements of rows, default bf16");
+  add_integer(app, "--tokens", shape.tokens, 1, kMaxTokens,
+              fmt::format("Rows of a call, default {}, on the simulator {}", kTokensOnGpus, kTokensOnSimulator));
+  add_integer(app, "--hidden", shape.hidden_dim, 1, kMaxHiddenDim, "Elements of a row, default 7168");
+  add_name(app, "--dtype", shape.dtype, kRowDataTypes, "Elements of rows, default bf16");
   add_integer(app, "--seed", options->seed, 0, std::numeric_limits<std::int64_t>::max(),
               "Of the random inputs, default 1");
+  app.add_flag("--compile-only", options->compile_only,
+               "Compile the kernels for all GPU architectures instead, and run none; needs no GPU");
   app.add_flag("--json", options->json, "Print JSON");
   add_notes(app,
             "Runs the fused call with each quantization and strategy, and compares every byte of every rank's\n"
-            "outputs with a reference on the CPU. Without a GPU it compiles the kernels and runs nothing.\n\n"
-            "Exit codes: 0 all verified, or compiled where there is no GPU; 1 outputs differ; 2 wrong options;\n"
-            "3 something is missing or broken: `allnorm doctor` says what.\n\n"
+            "outputs with a reference on the CPU. Without a GPU it runs on the simulator: the same kernels, compiled\n"
+            "by the system's C++ compiler. Those of the default options come with this program.\n\n"
+            "Exit codes: 0 all verified, or compiled; 1 outputs differ; 2 wrong options; 3 something is missing or\n"
+            "broken: `allnorm doctor` says what.\n\n"
             "Examples:\n"
             "  allnorm demo\n"
             "  allnorm demo --tokens 1 --hidden 4096 --dtype f16\n"
-            "  allnorm demo --ranks 8 --json");
+            "  allnorm demo --ranks 8 --json\n"
+            "  allnorm demo --device sim\n"
+            "  allnorm demo --compile-only");
   return [options] { return run(*options); };
 }
 

@@ -1,4 +1,4 @@
-// `allnorm demo` where there is no GPU: the demo's kernels for all architectures.
+// `allnorm demo --compile-only`: the demo's kernels for all GPU architectures.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -25,23 +25,15 @@ struct Compiled {
   double milliseconds;
 };
 
-std::vector<Spec> specs_of(const DemoOptions& options) {
+/// A row of the table after the other: the targets of one kernel lie together.
+std::vector<Spec> specs_of(DemoShape shape) {
+  // One geometry: the table has no room for those of fewer tokens.
   std::vector<Spec> specs;
-  for (const Strategy strategy : demo_strategies(options.ranks)) {
-    for (const Quant quant : kQuants) {
-      for (const Target target : kGpuTargets) {
-        Spec spec;
-        spec.target = target;
-        spec.strategy = strategy;
-        spec.dtype = spec.gamma_dtype = options.dtype;
-        spec.quant = quant;
-        spec.layout = quant == Quant::kNvfp4 ? ScaleLayout::kSwizzled128x4 : ScaleLayout::kLinear;
-        spec.has_output = quant == Quant::kNone;
-        spec.world_size = static_cast<std::uint8_t>(options.ranks);
-        spec.hidden_dim = options.hidden_dim;
-        spec.geometry = default_geometry(options.hidden_dim, options.dtype, options.tokens, kMultiprocessors);
-        specs.push_back(spec);
-      }
+  for (const Spec& of_first : demo_specs(shape, kGpuTargets.front(), kMultiprocessors)) {
+    if (of_first.geometry != default_geometry(shape.hidden_dim, shape.dtype, shape.tokens, kMultiprocessors)) continue;
+    for (const Target target : kGpuTargets) {
+      specs.push_back(of_first);
+      specs.back().target = target;
     }
   }
   return specs;
@@ -77,23 +69,23 @@ std::string to_text(const std::vector<Compiled>& results) {
 
 }  // namespace
 
-int compile_only(const DemoOptions& options, const std::string& reason) {
-  const std::string runs_on = fmt::format("nothing: {}", reason);
+int compile_only(const DemoOptions& options) {
+  const DemoShape& shape = options.shape;
+  const std::string runs_on = "nothing: --compile-only was given";
   if (!options.json) {
-    fmt::print("Runs on {}.\nSo it compiles its kernels, for a world of {} and rows of {} {}:\n\n", runs_on,
-               options.ranks, options.hidden_dim, to_string(options.dtype));
+    fmt::print("Runs on {}.\nCompiles the kernels for a world of {} and rows of {} {}:\n\n", runs_on, shape.ranks,
+               shape.hidden_dim, to_string(shape.dtype));
     std::fflush(stdout);
   }
   KernelCompiler compiler(Env::from_process(), "");
-  const std::vector<Compiled> results = compile_all(compiler, specs_of(options));
-  const std::string outcome = fmt::format(
-      "{} kernels compiled, {} for each of {} architectures; none was run: that needs a GPU, see `allnorm doctor`",
-      results.size(), results.size() / kGpuTargets.size(), kGpuTargets.size());
+  const std::vector<Compiled> results = compile_all(compiler, specs_of(shape));
+  const std::string outcome = fmt::format("{} kernels compiled, {} for each of {} architectures; none was run",
+                                          results.size(), results.size() / kGpuTargets.size(), kGpuTargets.size());
   if (!options.json) {
     fmt::print("{}\n{}\n", to_text(results), outcome);
     return kExitOk;
   }
-  nlohmann::ordered_json json = {{"ran", false}, {"runs_on", runs_on}, {"outcome", outcome}};
+  nlohmann::ordered_json json = {{"ran", false}, {"device", nullptr}, {"runs_on", runs_on}, {"outcome", outcome}};
   for (const Compiled& c : results) {
     json["compiled"].push_back(nlohmann::ordered_json{{"quant", to_string(c.spec.quant)},
                                                       {"strategy", to_string(c.spec.strategy)},

@@ -23,31 +23,42 @@ float output_scale(Quant quant) {
 }
 
 std::vector<std::uint8_t> random_matrix(const DemoOptions& options, int rank, std::int64_t rows) {
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(rows * options.hidden_dim) * size_of(options.dtype));
-  reference::fill(reference::Pattern::kRandom, options.dtype, options.seed, rank, bytes.data(), rows,
-                  options.hidden_dim);
+  const DemoShape& shape = options.shape;
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(rows * shape.hidden_dim) * size_of(shape.dtype));
+  reference::fill(reference::Pattern::kRandom, shape.dtype, options.seed, rank, bytes.data(), rows, shape.hidden_dim);
   return bytes;
+}
+
+std::size_t matrix_bytes(const DemoShape& shape) {
+  return static_cast<std::size_t>(shape.tokens * shape.hidden_dim) * size_of(shape.dtype);
+}
+
+Buffer upload(Context& context, int device, const std::vector<std::uint8_t>& bytes) {
+  Buffer buffer(context, device, bytes.size());
+  buffer.write(bytes.data(), bytes.size());
+  return buffer;
 }
 
 }  // namespace
 
 Inputs make_inputs(const DemoOptions& options) {
   Inputs inputs;
-  for (int rank = 0; rank < options.ranks; ++rank) inputs.rows.push_back(random_matrix(options, rank, options.tokens));
-  inputs.residual = random_matrix(options, reference::kResidualRank, options.tokens);
+  const DemoShape& shape = options.shape;
+  for (int rank = 0; rank < shape.ranks; ++rank) inputs.rows.push_back(random_matrix(options, rank, shape.tokens));
+  inputs.residual = random_matrix(options, reference::kResidualRank, shape.tokens);
   inputs.gamma = random_matrix(options, reference::kGammaRank, 1);
   return inputs;
 }
 
-reference::Outputs expect(const DemoOptions& options, const Inputs& inputs, Quant quant) {
+reference::Outputs expect(const DemoShape& shape, const Inputs& inputs, Quant quant) {
   reference::Call call;
-  call.world_size = options.ranks;
-  call.tokens = options.tokens;
-  call.hidden_dim = options.hidden_dim;
-  call.dtype = call.gamma_dtype = options.dtype;
+  call.world_size = shape.ranks;
+  call.tokens = shape.tokens;
+  call.hidden_dim = shape.hidden_dim;
+  call.dtype = call.gamma_dtype = shape.dtype;
   call.quant = quant;
   call.layout = kLayout;
-  call.epsilon = reference::default_epsilon(options.dtype);
+  call.epsilon = reference::default_epsilon(shape.dtype);
   call.output_scale = output_scale(quant);
   std::vector<const void*> rows;
   rows.reserve(inputs.rows.size());
@@ -56,60 +67,46 @@ reference::Outputs expect(const DemoOptions& options, const Inputs& inputs, Quan
   return reference::run(call, rows, inputs.residual.data(), inputs.gamma.data(), kPoison, static_cast<int>(threads));
 }
 
-RankBuffers::RankBuffers(Device& device, const DemoOptions& options, const Inputs& inputs, int rank)
-    : device_(&device), options_(options), rank_(rank) {
-  const auto elements = static_cast<std::size_t>(options.tokens * options.hidden_dim);
-  input_ = upload(inputs.rows[static_cast<std::size_t>(rank)]);
-  residual_in_ = upload(inputs.residual);
-  gamma_ = upload(inputs.gamma);
-  output_ = allocate(elements * size_of(options.dtype));
-  residual_out_ = allocate(elements * size_of(options.dtype));
-  quant_out_ = allocate(elements);
-  scale_out_ = allocate(std::max(nvfp4_scale_bytes(options.tokens, options.hidden_dim, kLayout),
-                                 static_cast<std::size_t>(options.tokens) * sizeof(float)));
-}
-
-RankBuffers::Buffer RankBuffers::allocate(std::size_t bytes) const {
-  // Whole words, for fill_words().
-  const std::size_t whole = (bytes + 15) / 16 * 16;
-  return {device_->allocate(whole), whole};
-}
-
-RankBuffers::Buffer RankBuffers::upload(const std::vector<std::uint8_t>& bytes) const {
-  Buffer buffer = allocate(bytes.size());
-  device_->copy_to_device(buffer.memory->data(), bytes.data(), bytes.size());
-  return buffer;
-}
+RankBuffers::RankBuffers(Context& context, int device, const DemoOptions& options, const Inputs& inputs, int rank)
+    : shape_(options.shape),
+      rank_(rank),
+      input_(upload(context, device, inputs.rows[static_cast<std::size_t>(rank)])),
+      residual_in_(upload(context, device, inputs.residual)),
+      gamma_(upload(context, device, inputs.gamma)),
+      output_(context, device, matrix_bytes(shape_)),
+      residual_out_(context, device, matrix_bytes(shape_)),
+      quant_out_(context, device, matrix_bytes(shape_)),
+      scale_out_(context, device,
+                 std::max(nvfp4_scale_bytes(shape_.tokens, shape_.hidden_dim, kLayout),
+                          static_cast<std::size_t>(shape_.tokens) * sizeof(float))) {}
 
 void RankBuffers::poison() {
-  for (const Buffer* buffer : {&output_, &residual_out_, &quant_out_, &scale_out_}) {
-    device_->fill_words(buffer->memory->data(), kPoison * 0x01010101U, buffer->bytes);
-  }
+  for (Buffer* buffer : {&output_, &residual_out_, &quant_out_, &scale_out_}) buffer->fill(kPoison);
 }
 
 Tensor RankBuffers::rows_of(const Buffer& buffer) const {
-  return {buffer.memory->data(), options_.dtype, options_.tokens, options_.hidden_dim};
+  return {buffer.data(), shape_.dtype, shape_.tokens, shape_.hidden_dim};
 }
 
 FusedCall RankBuffers::call(Quant quant) const {
   FusedCall call;
   call.input = rows_of(input_);
   call.residual_in = rows_of(residual_in_);
-  call.gamma = {gamma_.memory->data(), options_.dtype, 1, options_.hidden_dim};
+  call.gamma = {gamma_.data(), shape_.dtype, 1, shape_.hidden_dim};
   call.residual_out = rows_of(residual_out_);
   call.quant = quant;
   call.layout = kLayout;
   call.output_scale = output_scale(quant);
-  void* const codes = quant_out_.memory->data();
-  void* const scales = scale_out_.memory->data();
+  void* const codes = quant_out_.data();
+  void* const scales = scale_out_.data();
   switch (quant) {
     case Quant::kNone: call.output = rows_of(output_); break;
-    case Quant::kDynamicFp8: call.scale_out = {scales, DataType::kF32, options_.tokens, 1}; [[fallthrough]];
-    case Quant::kFp8: call.quant_out = {codes, DataType::kE4M3, options_.tokens, options_.hidden_dim}; break;
+    case Quant::kDynamicFp8: call.scale_out = {scales, DataType::kF32, shape_.tokens, 1}; [[fallthrough]];
+    case Quant::kFp8: call.quant_out = {codes, DataType::kE4M3, shape_.tokens, shape_.hidden_dim}; break;
     case Quant::kNvfp4:
-      call.quant_out = {codes, DataType::kU8, options_.tokens, options_.hidden_dim / 2};
+      call.quant_out = {codes, DataType::kU8, shape_.tokens, shape_.hidden_dim / 2};
       call.scale_out = {scales, DataType::kE4M3, 1,
-                        static_cast<std::int64_t>(nvfp4_scale_bytes(options_.tokens, options_.hidden_dim, kLayout))};
+                        static_cast<std::int64_t>(nvfp4_scale_bytes(shape_.tokens, shape_.hidden_dim, kLayout))};
       break;
   }
   return call;
@@ -131,7 +128,7 @@ void RankBuffers::compare_one(const char* name, const Buffer& buffer, const std:
                               int& outputs, std::vector<std::string>& differences) const {
   ++outputs;
   std::vector<std::uint8_t> got(expected.size());
-  device_->copy_to_host(got.data(), buffer.memory->data(), got.size());
+  buffer.read(got.data(), got.size());
   std::size_t count = 0;
   std::size_t first = 0;
   for (std::size_t i = got.size(); i-- > 0;) {

@@ -1,15 +1,15 @@
-// The tensors of `allnorm demo`: inputs on the host, what a rank has on its GPU, and the comparison with the reference.
+// The tensors of `allnorm demo`: inputs on the host, what a rank has on its GPU (or simulated one), and the comparison
+// with the reference.
 #ifndef ALLNORM_TOOLS_DEMO_RANK_H_
 #define ALLNORM_TOOLS_DEMO_RANK_H_
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "allnorm/buffer.h"
 #include "allnorm/fused.h"
 #include "demo.h"
-#include "device/device.h"
 #include "reference/reference.h"
 
 namespace allnorm::tools {
@@ -24,12 +24,12 @@ struct Inputs {
 Inputs make_inputs(const DemoOptions& options);
 
 /// The outputs of every rank.
-reference::Outputs expect(const DemoOptions& options, const Inputs& inputs, Quant quant);
+reference::Outputs expect(const DemoShape& shape, const Inputs& inputs, Quant quant);
 
 /// A rank's tensors on its GPU, large enough for any of the calls.
 class RankBuffers {
  public:
-  RankBuffers(Device& device, const DemoOptions& options, const Inputs& inputs, int rank);
+  RankBuffers(Context& context, int device, const DemoOptions& options, const Inputs& inputs, int rank);
 
   /// Fills all outputs with a byte that nothing else would leave there.
   void poison();
@@ -39,18 +39,11 @@ class RankBuffers {
   std::vector<std::string> compare(Quant quant, const reference::Outputs& expected, int& outputs) const;
 
  private:
-  struct Buffer {
-    std::unique_ptr<DeviceMemory> memory;
-    std::size_t bytes = 0;
-  };
-  Buffer allocate(std::size_t bytes) const;
-  Buffer upload(const std::vector<std::uint8_t>& bytes) const;
   Tensor rows_of(const Buffer& buffer) const;
   void compare_one(const char* name, const Buffer& buffer, const std::vector<std::uint8_t>& expected, int& outputs,
                    std::vector<std::string>& differences) const;
 
-  Device* device_;
-  DemoOptions options_;
+  DemoShape shape_;
   int rank_;
   Buffer input_;
   Buffer residual_in_;

@@ -63,9 +63,23 @@ std::string failed_topics(const Findings& findings) {
   return fmt::format("{}", fmt::join(topics, ", "));
 }
 
+/// What calls, and `allnorm demo`, do where there is no GPU. `compiles`: for the simulator.
+std::string without_gpu(const Env& env, bool compiles) {
+  if (env.device.kind == DeviceChoice::Kind::kCuda) {
+    return "ALLNORM_DEVICE=cuda makes a call without a GPU an error; `allnorm demo --device sim` runs on the "
+           "simulator.";
+  }
+  if (compiles) {
+    return "Without a GPU, calls run on the simulator (slow: for trying out and testing), and so will `allnorm demo`.";
+  }
+  return "Without a GPU, calls run on the simulator, which needs a C++ compiler; `allnorm demo` with its default "
+         "options "
+         "does without one.";
+}
+
 std::string outcome_of(const Findings& findings, const std::vector<Gpu>& gpus) {
   if (findings.count(Status::kFail) > 0) {
-    return fmt::format("A fused call cannot run here: see the lines that fail ({}).", failed_topics(findings));
+    return fmt::format("A fused call cannot run on a GPU here: see the lines that fail ({}).", failed_topics(findings));
   }
   const int warnings = findings.count(Status::kWarn);
   return fmt::format("A fused call can run here, on {}{}.",
@@ -85,17 +99,20 @@ int run(bool as_json) {
     examine_memory_features(*driver, gpus, env, findings);
   }
   examine_nvrtc(env, gpus, sources.get(), findings);
-  examine_host_compiler(env, sources.get(), findings);
+  const bool compiles_for_host = examine_host_compiler(env, sources.get(), findings);
   examine_cache(env, findings);
   examine_table(env, gpus, sources ? sources->digest() : "", findings);
 
   const bool can_run = findings.count(Status::kFail) == 0;
   const std::string outcome = outcome_of(findings, gpus);
+  const std::string otherwise = gpus.empty() ? without_gpu(env, compiles_for_host) : "";
   if (!as_json) {
     fmt::print("{}\n{}\n", findings.to_text(), outcome);
+    if (!otherwise.empty()) fmt::print("{}\n", otherwise);
     return can_run ? kExitOk : kExitFailed;
   }
   nlohmann::ordered_json json = {{"can_run", can_run}, {"outcome", outcome}, {"findings", nlohmann::json::array()}};
+  if (!otherwise.empty()) json["without_gpu"] = otherwise;
   for (const Finding& f : findings.list()) {
     json["findings"].push_back(nlohmann::ordered_json{
         {"status", to_string(f.status)}, {"topic", f.topic}, {"found", f.found}, {"advice", f.advice}});
@@ -133,7 +150,7 @@ void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, const KernelSou
   if (!works.empty()) findings.add(Status::kOk, "NVRTC", fmt::format("compiles for {}", fmt::join(works, ", ")));
 }
 
-void examine_host_compiler(const Env& env, const KernelSources* sources, Findings& findings) {
+bool examine_host_compiler(const Env& env, const KernelSources* sources, Findings& findings) {
   // No GPU needs it. Only a compiler that was asked for by name is missed by somebody.
   const Status status = env.cxx_path.empty() ? Status::kInfo : Status::kWarn;
   try {
@@ -141,12 +158,13 @@ void examine_host_compiler(const Env& env, const KernelSources* sources, Finding
     const std::string found = fmt::format("{}: {}", compiler->path(), compiler->identity());
     if (sources == nullptr) {
       findings.add(Status::kOk, "C++ compiler", found);
-      return;
+      return true;
     }
     try {
       const Spec spec = typical_spec(Target::kHost);
       compiler->compile(specialized_source(spec), "doctor.cc", sources->files(), compile_options(spec.target));
       findings.add(Status::kOk, "C++ compiler", found + ", compiles for host (the simulator)");
+      return true;
     } catch (const Error& error) {
       findings.add(status, "C++ compiler",
                    fmt::format("{}: cannot compile for host: {}", found, first_error(error.what())),
@@ -156,6 +174,7 @@ void examine_host_compiler(const Env& env, const KernelSources* sources, Finding
     const auto [found, advice] = split_advice(error.what());
     findings.add(status, "C++ compiler", found, "only the simulator needs it; " + advice);
   }
+  return false;
 }
 
 Run add_doctor(CLI::App& app) {
@@ -164,7 +183,7 @@ Run add_doctor(CLI::App& app) {
   add_notes(app,
             "Lines of three columns: ok, info, warn or fail; what was found; what to do about it.\n"
             "Looks only: it changes nothing, and creates no multicast object.\n\n"
-            "Exit codes: 0 a fused call can run here; 1 it cannot, the last line says why.\n\n"
+            "Exit codes: 0 a fused call can run on a GPU here; 1 it cannot, the last lines say why.\n\n"
             "Examples:\n"
             "  allnorm doctor\n"
             "  ALLNORM_NVRTC=/opt/cuda/lib64/libnvrtc.so.13 allnorm doctor\n"

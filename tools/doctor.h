@@ -36,8 +36,9 @@ void examine_memory_features(const cuda::Driver& driver, const std::vector<Gpu>&
 
 /// A target that a GPU here needs and that cannot be compiled for is a failure, another a warning.
 void examine_nvrtc(const Env& env, const std::vector<Gpu>& gpus, const KernelSources* sources, Findings& findings);
-/// The compiler of the simulator's kernels. Never a failure: a fused call on GPUs does without.
-void examine_host_compiler(const Env& env, const KernelSources* sources, Findings& findings);
+/// The compiler of the simulator's kernels; whether there is one that works. Never a failure: a fused call on GPUs does
+/// without.
+bool examine_host_compiler(const Env& env, const KernelSources* sources, Findings& findings);
 
 }  // namespace allnorm::tools
 

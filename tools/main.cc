@@ -15,14 +15,15 @@ namespace allnorm::tools {
 namespace {
 
 constexpr const char* kFooter = R"(Exit codes:
-  0  done; for doctor: a fused call can run here
-  1  it ran, and the answer is no: outputs differ, or a fused call cannot run here
+  0  done; for doctor: a fused call can run on a GPU here
+  1  it ran, and the answer is no: outputs differ, or a fused call cannot run on a GPU here
   2  the command line is wrong; nothing was done
   3  something that the command needs is missing or broken here
 
 Examples:
   allnorm doctor                      what is here, and what to do about what is not
   allnorm demo                        run the call on what is here, verified to the bit
+  allnorm simulate --seeds 10000      the kernels on simulated GPUs, in as many orders of things
   allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin
   allnorm demo --help                 the options of a command, with examples)";
 
@@ -110,6 +111,7 @@ int main(int argc, char** argv) {
     };
     add("doctor", "Say what is here, whether a fused call can run, and what to do if not", add_doctor);
     add("demo", "Run the call on what is here and verify every byte", add_demo);
+    add("simulate", "Run the kernels on simulated GPUs in many orders and verify every byte", add_simulate);
     add("compile", "Compile one kernel for any GPU; needs none", add_compile);
     return list;
   }();

@@ -20,6 +20,13 @@ std::int64_t parse_integer(const std::string& flag, const std::string& text, std
   return value;
 }
 
+Pdl parse_pdl_flag(const std::string& text) {
+  if (text == "off") return Pdl::kOff;
+  if (text == "early") return Pdl::kEarlyTrigger;
+  if (text == "late") return Pdl::kLateTrigger;
+  refuse("--pdl", "\"" + text + "\"", "off, early, late");
+}
+
 void add_notes(CLI::App& app, const std::string& text) { app.footer(text); }
 
 }  // namespace allnorm::tools

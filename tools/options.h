@@ -46,6 +46,9 @@ CLI::Option* add_name(CLI::App& app, const std::string& flag, Value& value, cons
   return app.add_option_function<std::string>(flag, set, help + ": " + list_names(allowed))->type_name("NAME");
 }
 
+/// "off", "early" or "late", of the flag --pdl. Throws UsageError.
+Pdl parse_pdl_flag(const std::string& text);
+
 /// What the help text says below the options: more about the command, exit codes, examples.
 void add_notes(CLI::App& app, const std::string& text);
 

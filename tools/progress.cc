@@ -23,8 +23,10 @@ Progress::~Progress() {
   if (shown_ && terminal_) std::fputs("\r\033[K", stderr);
 }
 
-void Progress::step(const std::string& what) {
-  ++count_;
+void Progress::step(const std::string& what) { show(count_ + 1, what); }
+
+void Progress::show(std::size_t count, const std::string& what) {
+  count_ = count;
   if (Clock::now() < next_) return;
   next_ = Clock::now() + (terminal_ ? kTerminalInterval : kLogInterval);
   shown_ = true;

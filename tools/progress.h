@@ -20,6 +20,8 @@ class Progress {
 
   /// Before each step.
   void step(const std::string& what);
+  /// For who counts by himself: `count` are done.
+  void show(std::size_t count, const std::string& what);
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -33,13 +33,6 @@ std::string name_flag(const std::string& message) {
   return message;
 }
 
-Pdl parse_pdl_flag(const std::string& text) {
-  if (text == "off") return Pdl::kOff;
-  if (text == "early") return Pdl::kEarlyTrigger;
-  if (text == "late") return Pdl::kLateTrigger;
-  refuse("--pdl", "\"" + text + "\"", "off, early, late");
-}
-
 /// "4x7x1".
 Geometry parse_geometry(const std::string& text) {
   constexpr const char* kAllowed = "CTAS_PER_ROWxWARPS_PER_CTAxCHUNKS_PER_WARP, such as 4x7x1";

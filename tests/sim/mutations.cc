@@ -56,6 +56,13 @@ Scenario clusters_without_row() {
 /// More rows than CTAs.
 Scenario many_rows() { return of_calls(2, Strategy::kOneShot, 7, 16, 3, Pdl::kOff); }
 
+/// A call of few tokens between: rows that one CTA works on have gone through different numbers of calls.
+Scenario many_rows_then_few() {
+  Scenario scenario = of_calls(2, Strategy::kOneShot, 7, 16, 4, Pdl::kOff);
+  scenario.calls[1].tokens = 2;
+  return scenario;
+}
+
 /// Buffer 2 begins 4 GiB after buffer 0: 2 buffers x 2 ranks x 4096 rows x 256 KiB.
 Scenario large_buffers() {
   Scenario scenario = of_calls(2, Strategy::kOneShot, 1, 16, 8, Pdl::kOff);
@@ -221,7 +228,7 @@ std::span<const Mutation> mutations() {
          "reinterpret_cast<const Words2*>(&params.states[cta_in_grid()])"},
         {"protocol.cuh", "RowState* state = &params.states[row];", "RowState* state = &params.states[cta_in_grid()];"}},
        false,
-       standard_scenario},
+       many_rows_then_few},
       {"offsets_in_32_bits",
        "12",
        "the offset of a slot is computed in 32 bits",

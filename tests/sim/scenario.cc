@@ -65,6 +65,7 @@ std::unique_ptr<Context> make_context(const Scenario& scenario, const std::strin
                                       const std::string& cache_directory) {
   ContextOptions options;
   options.cache_directory = cache_directory;
+  options.table_path = scenario.table_path;
   Env env = Env::from_process();
   env.kernel_dir = kernel_dir;
   if (cache_directory.empty()) env.cache_enabled = false;
@@ -154,6 +155,14 @@ class Simulation::Impl {
       }
     }
     return result;
+  }
+
+  Strategy strategy_of(std::size_t call) {
+    const Case& c = scenario_.calls[call];
+    const Workspace::Impl& workspace = world_->rank(0).impl();
+    const CallShape shape = {c.allreduce_only ? Operation::kAllReduce : Operation::kFused, c.dtype, c.quant,
+                             c.hidden_dim, c.tokens};
+    return workspace.dispatcher().choose(shape, c.strategy, workspace.capacity).strategy;
   }
 
   sim::Machine& machine() { return machine_; }
@@ -290,6 +299,7 @@ Simulation::~Simulation() = default;
 std::string Simulation::run(const sim::Schedule& schedule) { return impl_->run(schedule); }
 sim::Statistics Simulation::statistics() { return impl_->machine().statistics(); }
 std::vector<sim::Choices::Decision> Simulation::decisions() { return impl_->machine().decisions(); }
+Strategy Simulation::strategy_of(std::size_t call) { return impl_->strategy_of(call); }
 std::vector<std::vector<std::vector<std::uint8_t>>> Simulation::outputs() { return impl_->outputs(); }
 
 Scenario standard_scenario() {

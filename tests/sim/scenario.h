@@ -26,6 +26,7 @@ struct Scenario {
   int ranks_per_gpu = 1;
   unsigned multiprocessors = 16;
   bool multicast = false;
+  std::string table_path;  ///< For calls with Strategy::kAuto; empty: the cost model.
   std::vector<calls::Case> calls;
 
   /// 0: the largest row and the most tokens of the calls.
@@ -79,8 +80,8 @@ class Simulation {
   std::vector<sim::Choices::Decision> decisions();
   /// What each rank has in the outputs of each call.
   std::vector<std::vector<std::vector<std::uint8_t>>> outputs();
-  /// What a call's kernel is specialised for.
-  Spec spec_of(std::size_t call);
+  /// What AUTO makes of a call.
+  Strategy strategy_of(std::size_t call);
 
  private:
   class Impl;

@@ -1,80 +1,19 @@
 // The `allnorm` command as a user meets it: what it prints and how it exits, without a GPU.
-#include <sys/wait.h>
-
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
 
 #include "allnorm/version.h"
 #include "catch.h"
+#include "command.h"
 
 #ifdef ALLNORM_COMMAND
 
-namespace {
-
-namespace fs = std::filesystem;
-
-/// A folder for what a test writes, and for the command's cache.
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "allnorm_command_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-    path_ = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-struct Outcome {
-  int code;
-  std::string out;
-  std::string err;
-};
-
-/// Without a driver, also where there is one. `environment`: what env(1) takes, which wins.
-Outcome run(const std::string& arguments, const std::string& environment = "") {
-  const Folder folder;
-  // What NVRTC leaks is not ours, hence ASAN_OPTIONS.
-  const std::string line = "env ALLNORM_DRIVER=/nonexistent/libcuda.so.1 ALLNORM_CACHE_DIR=" + (folder / "cache") +
-                           " ASAN_OPTIONS=detect_leaks=0 env " + environment + " " ALLNORM_COMMAND " " + arguments +
-                           " >" + (folder / "out") + " 2>" + (folder / "err") + " </dev/null";
-  const int status = std::system(line.c_str());
-  REQUIRE(WIFEXITED(status));
-  return {WEXITSTATUS(status), read_file(folder / "out"), read_file(folder / "err")};
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-void check_refused(const std::string& arguments, const std::string& message) {
-  INFO(arguments);
-  const Outcome outcome = run(arguments);
-  INFO(outcome.err);
-  CHECK(outcome.code == 2);
-  CHECK(outcome.out.empty());
-  CHECK(contains(outcome.err, "allnorm: " + message));
-  CHECK(contains(outcome.err, "--help`"));
-}
-
-}  // namespace
+using namespace allnorm::command_test;
 
 TEST_CASE("help says what there is, how it exits, and gives examples", "[command]") {
-  for (const char* arguments : {"--help", "compile --help", "demo --help", "doctor --help", "compile -h"}) {
+  for (const char* arguments :
+       {"--help", "compile --help", "demo --help", "doctor --help", "simulate --help", "compile -h"}) {
     INFO(arguments);
     const Outcome outcome = run(arguments);
     CHECK(outcome.code == 0);
@@ -84,7 +23,7 @@ TEST_CASE("help says what there is, how it exits, and gives examples", "[command
     CHECK(contains(outcome.out, "Examples:\n  allnorm"));
   }
   const std::string top = run("--help").out;
-  for (const char* command : {"compile", "demo", "doctor"}) CHECK(contains(top, command));
+  for (const char* command : {"compile", "demo", "doctor", "simulate"}) CHECK(contains(top, command));
   CHECK(run("").out == top);
 }
 
@@ -120,6 +59,8 @@ TEST_CASE("wrong arguments are refused: the flag, what was given, what is allowe
   check_refused("demo --ranks 9", "--ranks: \"9\" given, allowed: whole numbers from 1 to 8");
   check_refused("demo --hidden 8", "--hidden: 8 given, allowed: multiples of 16 (a block of nvfp4)");
   check_refused("demo --tokens 0", "--tokens: \"0\" given");
+  check_refused("demo --device gpu", "--device: \"gpu\" given, allowed: auto, cuda, sim");
+  check_refused("demo --compile-only --device sim", "--compile-only: with --device sim given");
   check_refused("demo extra", "extra: unknown argument");
   check_refused("doctor --jsn", "--jsn: unknown argument; did you mean --json?");
 }
@@ -214,7 +155,9 @@ TEST_CASE("doctor without a driver finds the rest and fails in words", "[command
   CHECK(contains(outcome.out, "fail  driver: "));
   CHECK(contains(outcome.out, "ALLNORM_DRIVER"));
   CHECK(contains(outcome.out, "compiles for sm_90a, sm_100a, sm_103a, sm_120a"));
-  CHECK(contains(outcome.out, "\nA fused call cannot run here: see the lines that fail (driver).\n"));
+  CHECK(contains(outcome.out, "\nA fused call cannot run on a GPU here: see the lines that fail (driver).\n"));
+  CHECK(contains(outcome.out, "\nWithout a GPU, calls run on the simulator (slow: "));
+  CHECK(contains(outcome.out, "and so will `allnorm demo`.\n"));
 }
 
 TEST_CASE("doctor finds the C++ compiler, and no GPU misses it", "[command]") {
@@ -223,6 +166,9 @@ TEST_CASE("doctor finds the C++ compiler, and no GPU misses it", "[command]") {
   const Outcome missing = run("doctor", "PATH=/nonexistent");
   CHECK(contains(missing.out, "info  C++ compiler: a kernel for the simulator must be compiled"));
   CHECK(contains(missing.out, "see the lines that fail (driver)."));
+  CHECK(contains(missing.out, "`allnorm demo` with its default options does without one.\n"));
+  CHECK(
+      contains(run("doctor", "ALLNORM_DEVICE=cuda").out, "\nALLNORM_DEVICE=cuda makes a call without a GPU an error"));
   CHECK(contains(run("doctor", "ALLNORM_CXX=/bin/true").out,
                  "warn  C++ compiler: /bin/true -dumpmachine does not say what it is"));
 }
@@ -257,34 +203,77 @@ TEST_CASE("doctor looks at the cache folder", "[command]") {
   CHECK(contains(doctor(), "ok    cache: " + cache + " does not exist yet"));
   CHECK(run("compile --hidden 512", "ALLNORM_CACHE_DIR=" + cache).code == 0);
   CHECK_FALSE(fs::exists(cache));  // `compile` leaves the cache alone
-  CHECK(run("demo --hidden 512 --ranks 1", "ALLNORM_CACHE_DIR=" + cache).code == 0);
+  CHECK(run("demo --hidden 512 --ranks 1 --compile-only", "ALLNORM_CACHE_DIR=" + cache).code == 0);
   CHECK(contains(doctor(), "16 kernels"));
   fs::permissions(cache, fs::perms::all);
   CHECK(contains(doctor(), "warn  cache: "));
 }
 
-TEST_CASE("demo without a GPU compiles its kernels and says that none ran", "[command]") {
+TEST_CASE("demo --compile-only compiles the kernels for GPUs and runs none", "[command]") {
   const Folder folder;
   const std::string environment = "ALLNORM_CACHE_DIR=" + (folder / "cache");
-  const Outcome outcome = run("demo --hidden 512", environment);
+  const Outcome outcome = run("demo --compile-only --hidden 512", environment);
   CHECK(outcome.code == 0);
-  CHECK(outcome.out.starts_with("Runs on nothing: the CUDA driver could not be loaded"));
+  CHECK(outcome.out.starts_with("Runs on nothing: --compile-only was given.\n"));
   CHECK(contains(outcome.out, "dynamic_fp8  two_shot"));
-  CHECK(contains(
-      outcome.out,
-      "\n32 kernels compiled, 8 for each of 4 architectures; none was run: that needs a GPU, see `allnorm doctor`\n"));
+  CHECK(contains(outcome.out, "\n32 kernels compiled, 8 for each of 4 architectures; none was run\n"));
 
-  const auto json = nlohmann::json::parse(run("demo --hidden 512 --json", environment).out);
+  const auto json = nlohmann::json::parse(run("demo --compile-only --hidden 512 --json", environment).out);
   CHECK(json["ran"] == false);
   REQUIRE(json["compiled"].size() == 32);
   for (const auto& kernel : json["compiled"]) CHECK(kernel["from_cache"] == true);
+
+  const Outcome missing = run("demo --compile-only --json", "ALLNORM_NVRTC=/nonexistent/libnvrtc.so");
+  CHECK(missing.code == 3);
+  CHECK(missing.out.empty());
+  CHECK(contains(missing.err, "allnorm: NVRTC could not be loaded"));
 }
 
-TEST_CASE("demo with neither GPU nor compiler is an error", "[command]") {
-  const Outcome outcome = run("demo --json", "ALLNORM_NVRTC=/nonexistent/libnvrtc.so");
+TEST_CASE("demo without a GPU runs on the simulator, verified", "[command]") {
+  const Outcome outcome = run("demo --hidden 256 --tokens 2");
+  INFO(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(
+      outcome.out.starts_with("Runs on the simulator: 2 simulated GPUs, because the CUDA driver could not be loaded"));
+  CHECK(contains(outcome.out, "simulated in  verified\n"));
+  CHECK(contains(outcome.out, "\ndynamic_fp8  two_shot       2 "));
+  CHECK(contains(outcome.out, "\nall 40 outputs verified to the bit\n"));
+  CHECK_FALSE(contains(outcome.out, "us a call"));
+
+  // Virtual ranks, which share a simulated GPU.
+  const auto json = nlohmann::json::parse(run("demo --hidden 256 --tokens 2 --json", "ALLNORM_DEVICE=sim:1").out);
+  CHECK(json["ran"] == true);
+  CHECK(json["device"] == "sim");
+  CHECK(json["gpus"] == std::vector<int>{0, 0});
+  CHECK(contains(json["runs_on"], "1 simulated GPU, because ALLNORM_DEVICE asks for it"));
+  REQUIRE(json["calls"].size() == 8);
+  for (const auto& call : json["calls"]) {
+    CHECK(call["verified"] == true);
+    CHECK(call["simulated_seconds"] > 0);
+    CHECK_FALSE(call.contains("microseconds"));
+  }
+}
+
+TEST_CASE("demo on GPUs where there are none is an error", "[command]") {
+  const Outcome outcome = run("demo --device cuda");
   CHECK(outcome.code == 3);
   CHECK(outcome.out.empty());
-  CHECK(contains(outcome.err, "allnorm: NVRTC could not be loaded"));
+  CHECK(contains(outcome.err, "allnorm: --device cuda: the CUDA driver could not be loaded"));
+  CHECK(contains(outcome.err, "or run the demo on the simulator with --device sim"));
+  CHECK(contains(run("demo", "ALLNORM_DEVICE=cuda").err, "allnorm: ALLNORM_DEVICE=cuda: the CUDA driver"));
+  CHECK(run("demo --device sim --hidden 256 --tokens 1 --ranks 1", "ALLNORM_DEVICE=cuda").code == 0);
+}
+
+TEST_CASE("the demo's own kernels need no compiler, others say what to install", "[command]") {
+  const std::string nothing = "PATH=/nonexistent ALLNORM_CACHE=off ALLNORM_NVRTC=/nonexistent/libnvrtc.so";
+  const Outcome outcome = run("demo --tokens 2", nothing);
+  INFO(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(contains(outcome.out, "\nall 40 outputs verified to the bit\n"));
+
+  const Outcome other = run("demo --hidden 512", nothing);
+  CHECK(other.code == 3);
+  CHECK(contains(other.err, "no C++ compiler was found (tried c++, g++, clang++ on PATH); install g++ or clang++"));
 }
 
 #endif  // ALLNORM_COMMAND

@@ -21,11 +21,13 @@ Choices::Choices(const Schedule& schedule)
   constexpr std::array<Chance, 4> kCommit = {kOne / 64, kOne / 8, kOne / 2, kOne - kOne / 64};
   constexpr std::array<Chance, 4> kStale = {0, kOne / 16, kOne / 4, kOne / 2};
   constexpr std::array<Chance, 4> kLane = {0, 0, kOne / 32, kOne / 4};
+  constexpr std::array<Chance, 4> kNotice = {kOne, kOne / 4, kOne / 16, kOne / 64};
   const auto draw = [&](const std::array<Chance, 4>& from) { return from[random() >> 62]; };
   preempt_ = draw(kPreempt);
   commit_ = draw(kCommit);
   stale_ = draw(kStale);
   lane_ = draw(kLane);
+  notice_ = draw(kNotice);
   if (!schedule.stale_loads) stale_ = 0;
 }
 

@@ -153,9 +153,15 @@ Stream* Machine::create_stream(int device, bool non_blocking) {
 }
 
 void Machine::destroy_stream(Stream* stream) {
-  synchronize(stream);
-  const Lock lock = enter();
-  std::erase_if(streams_, [&](const auto& each) { return each.get() == stream; });
+  Lock lock = enter();
+  const auto erase = [&] { std::erase_if(streams_, [&](const auto& each) { return each.get() == stream; }); };
+  try {
+    run_until(lock, 0, [&] { return stream->grids.empty(); });
+  } catch (...) {
+    erase();
+    throw;
+  }
+  erase();
 }
 
 Stream* Machine::find_stream(void* handle, int device) {

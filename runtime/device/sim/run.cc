@@ -158,8 +158,16 @@ bool Machine::idle(Lock& lock) {
   const bool all_empty =
       std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream->grids.empty(); });
   if (all_empty) return false;
-  bool is_held = false;
   bool is_released = false;
+  for (std::size_t i = polling_.size(); i-- > 0;) {
+    Thread& thread = *polling_[i];
+    if (!thread.has_missed_a_change) continue;
+    stop_watching(thread);
+    set_ready(thread);
+    is_released = true;
+  }
+  if (is_released) return true;
+  bool is_held = false;
   for (Thread* thread : stalled_) {
     is_held = is_held || thread->stalled_until_clock != 0;
     if (thread->stalled_until_step == 0) continue;

@@ -73,6 +73,7 @@ struct Thread {
     std::array<std::uint8_t, 16> found;
   };
   std::vector<Watched> watched;
+  bool has_missed_a_change = false;  ///< It polls again at the latest when nothing else can go on.
   std::size_t polling_position = 0;  ///< In the Machine's list, while it is kPolling.
 
   std::uint32_t shuffle_value = 0;

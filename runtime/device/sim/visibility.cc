@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kWatchedLines = 16;
 constexpr Address kLine = 16;
+constexpr Chance kAlways = 65536;
 
 }  // namespace
 
@@ -182,6 +183,7 @@ void Machine::stop_watching(Thread& thread) {
     if (at->second.empty()) watchers_.erase(at);
   }
   thread.watched.clear();
+  thread.has_missed_a_change = false;
   polling_[thread.polling_position] = polling_.back();
   polling_[thread.polling_position]->polling_position = thread.polling_position;
   polling_.pop_back();
@@ -199,10 +201,16 @@ void Machine::wake_watchers(Address address, std::size_t bytes) {
     return;
   }
   for (Address line = address / kLine; line <= last; line++) {
-    for (auto at = watchers_.find(line); at != watchers_.end(); at = watchers_.find(line)) {
-      Thread& thread = *at->second.back();
-      stop_watching(thread);
-      set_ready(thread);
+    const auto at = watchers_.find(line);
+    if (at == watchers_.end()) continue;
+    const std::vector<Thread*> threads = at->second;
+    for (Thread* thread : threads) {
+      if (choices_.notice() < kAlways && !choices_.happens(choices_.notice())) {
+        thread->has_missed_a_change = true;
+      } else {
+        stop_watching(*thread);
+        set_ready(*thread);
+      }
     }
   }
 }

@@ -43,7 +43,7 @@ enum {
   ALLNORM_TIMEOUT = 5,              /* A rank gave up waiting for a peer; see allnorm_workspace_get_status(). */
   ALLNORM_ABORTED = 6,              /* allnorm_workspace_abort() ended the waits. */
   ALLNORM_DRIVER = 7,               /* The CUDA driver is missing or returned an error. */
-  ALLNORM_COMPILER = 8,             /* NVRTC is missing or rejected a kernel. */
+  ALLNORM_COMPILER = 8,             /* NVRTC (for the simulator: the C++ compiler) is missing or rejected a kernel. */
   ALLNORM_INVALID_TABLE = 9,        /* A tuned table cannot be read. */
   ALLNORM_INVALID_ENVIRONMENT = 10, /* An environment variable has a value that is not allowed. */
   ALLNORM_SIMULATION = 11,          /* The simulator found a fault of a kernel, or a deadlock. */

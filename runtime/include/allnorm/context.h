@@ -1,7 +1,7 @@
 // Context: what a process needs once: the GPUs or the simulated ones, the compiler with its cache, the environment.
 //
-// Create one and share it; creating several costs their own Plans and nothing else. A Context must outlive every World
-// made from it. All its functions may be called from any thread.
+// Create one and share it; creating several costs their own Plans and nothing else. A Context must outlive every World,
+// Buffer and OwnedStream made from it. All its functions may be called from any thread.
 #ifndef ALLNORM_CONTEXT_H_
 #define ALLNORM_CONTEXT_H_
 

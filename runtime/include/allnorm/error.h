@@ -22,7 +22,7 @@ enum class ErrorCode : int {
   kTimeout = 5,              ///< A rank gave up waiting for a peer; see Workspace::status().
   kAborted = 6,              ///< Workspace::abort() ended the waits.
   kDriver = 7,               ///< The CUDA driver is missing or returned an error.
-  kCompiler = 8,             ///< NVRTC is missing or rejected a kernel.
+  kCompiler = 8,             ///< NVRTC (for the simulator: the C++ compiler) is missing or rejected a kernel.
   kInvalidTable = 9,         ///< A tuned table cannot be read.
   kInvalidEnvironment = 10,  ///< An environment variable has a value that is not allowed.
   kSimulation = 11           ///< The simulator found a fault of a kernel, or a deadlock.

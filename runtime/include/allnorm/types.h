@@ -54,7 +54,7 @@ struct Tensor {
   }
 };
 
-/// A CUDA stream (`cudaStream_t`, `CUstream`), passed as the opaque pointer that both are.
+/// A CUDA stream (`cudaStream_t`, `CUstream`), passed as the opaque pointer that both are, or OwnedStream::get().
 using Stream = void*;
 
 /// The largest world_size.

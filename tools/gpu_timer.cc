@@ -1,47 +1,11 @@
-#include "gpu_session.h"
+#include "gpu_timer.h"
 
 #include <algorithm>
-#include <array>
-
-#include "allnorm/error.h"
 
 namespace allnorm::tools {
 
-std::vector<int> usable_gpus(const cuda::Driver& driver) {
-  int count = 0;
-  driver.check(driver.cuDeviceGetCount(&count), "cuDeviceGetCount");
-  std::vector<int> gpus;
-  for (int ordinal = 0; ordinal < count; ++ordinal) {
-    CUdevice device = 0;
-    int major = 0;
-    int minor = 0;
-    driver.check(driver.cuDeviceGet(&device, ordinal), "cuDeviceGet");
-    driver.cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
-    driver.cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
-    try {
-      cuda::target_of(major, minor, "");
-      gpus.push_back(ordinal);
-    } catch (const Error&) {
-      // Not one of ours; `allnorm doctor` says so.
-    }
-  }
-  return gpus;
-}
-
-bool all_linked(const cuda::Driver& driver, const std::vector<int>& gpus) {
-  for (const int a : gpus) {
-    for (const int b : gpus) {
-      if (a == b) continue;
-      int possible = 0;
-      driver.check(driver.cuDeviceCanAccessPeer(&possible, a, b), "cuDeviceCanAccessPeer");
-      if (possible == 0) return false;
-    }
-  }
-  return true;
-}
-
 /// Begin and end of something on a stream.
-struct GpuSession::EventPair {
+struct GpuTimer::EventPair {
   EventPair(const cuda::Driver& of_driver, CUcontext context) : driver(of_driver) {
     const cuda::CurrentContext current(driver, context);
     driver.check(driver.cuEventCreate(&begin, CU_EVENT_DEFAULT), "cuEventCreate");
@@ -68,7 +32,7 @@ struct GpuSession::EventPair {
 };
 
 /// What was enqueued for a rank while its stream was captured.
-class GpuSession::Graph {
+class GpuTimer::Graph {
  public:
   Graph(const cuda::Driver& driver, CUcontext context, CUstream stream, const std::function<void()>& enqueue)
       : driver_(driver) {
@@ -98,41 +62,29 @@ class GpuSession::Graph {
   CUgraphExec executable_ = nullptr;
 };
 
-GpuSession::GpuSession(std::shared_ptr<const cuda::Driver> driver, const std::vector<int>& gpus)
+GpuTimer::GpuTimer(std::shared_ptr<const cuda::Driver> driver, const std::vector<int>& gpus,
+                   const std::vector<Stream>& streams)
     : driver_(std::move(driver)) {
-  for (const int gpu : gpus) {
-    if (!devices_.contains(gpu)) devices_.emplace(gpu, std::make_unique<cuda::CudaDevice>(driver_, gpu));
-  }
-  try {
-    for (const int gpu : gpus) {
-      Rank& rank = ranks_.emplace_back();
-      rank.device = devices_.at(gpu).get();
-      const cuda::CurrentContext current(*driver_, rank.device->context());
-      driver_->check(driver_->cuStreamCreate(&rank.stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
-    }
-  } catch (...) {
-    for (const Rank& rank : ranks_) driver_->cuStreamDestroy(rank.stream);
-    throw;
+  for (std::size_t r = 0; r < gpus.size(); ++r) {
+    std::unique_ptr<cuda::CudaDevice>& device = devices_[gpus[r]];
+    if (!device) device = std::make_unique<cuda::CudaDevice>(driver_, gpus[r]);
+    ranks_.push_back({device.get(), static_cast<CUstream>(streams[r])});
   }
 }
 
-GpuSession::~GpuSession() {
-  for (const Rank& rank : ranks_) driver_->cuStreamDestroy(rank.stream);
-}
-
-void GpuSession::synchronize() {
+void GpuTimer::synchronize() {
   for (const Rank& rank : ranks_) {
     const cuda::CurrentContext current(*driver_, rank.device->context());
     driver_->check(driver_->cuStreamSynchronize(rank.stream), "cuStreamSynchronize");
   }
 }
 
-void GpuSession::record(const Rank& rank, CUevent event) const {
+void GpuTimer::record(const Rank& rank, CUevent event) const {
   const cuda::CurrentContext current(*driver_, rank.device->context());
   driver_->check(driver_->cuEventRecord(event, rank.stream), "cuEventRecord");
 }
 
-double GpuSession::median_of(const std::vector<std::vector<EventPair>>& rounds) const {
+double GpuTimer::median_of(const std::vector<std::vector<EventPair>>& rounds) const {
   std::vector<double> times;
   for (const auto& of_ranks : rounds) {
     double longest = 0;
@@ -144,7 +96,7 @@ double GpuSession::median_of(const std::vector<std::vector<EventPair>>& rounds) 
   return *middle;
 }
 
-double GpuSession::time_calls(int calls, const Enqueue& enqueue) {
+double GpuTimer::time_calls(int calls, const Enqueue& enqueue) {
   // All events beforehand: making one may wait for a kernel that runs.
   std::vector<std::vector<EventPair>> rounds(static_cast<std::size_t>(calls));
   for (auto& round : rounds) {
@@ -161,7 +113,7 @@ double GpuSession::time_calls(int calls, const Enqueue& enqueue) {
   return median_of(rounds);
 }
 
-double GpuSession::time_graph(int calls, int launches, const Enqueue& enqueue) {
+double GpuTimer::time_graph(int calls, int launches, const Enqueue& enqueue) {
   std::vector<Graph> graphs;
   graphs.reserve(ranks_.size());
   for (std::size_t r = 0; r < ranks_.size(); ++r) {
@@ -174,7 +126,7 @@ double GpuSession::time_graph(int calls, int launches, const Enqueue& enqueue) {
     const cuda::CurrentContext current(*driver_, r.device->context());
     graphs[static_cast<std::size_t>(rank)].launch(r.stream);
   };
-  for (int rank = 0; rank < ranks(); ++rank) launch(rank);  // the first launch uploads
+  for (int rank = 0; rank < static_cast<int>(ranks_.size()); ++rank) launch(rank);  // the first launch uploads
   synchronize();
   return time_calls(launches, launch) / calls;
 }

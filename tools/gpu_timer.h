@@ -1,9 +1,9 @@
-// GpuSession: the GPUs, streams and clocks that a program which makes calls for all ranks needs.
+// GpuTimer: how long calls take on GPUs, by events on their streams.
 //
 // One thread at a time. Everything is enqueued rank after rank and waited for afterwards, never in between: a kernel
 // waits for its peers, which may not be launched yet.
-#ifndef ALLNORM_TOOLS_GPU_SESSION_H_
-#define ALLNORM_TOOLS_GPU_SESSION_H_
+#ifndef ALLNORM_TOOLS_GPU_TIMER_H_
+#define ALLNORM_TOOLS_GPU_TIMER_H_
 
 #include <functional>
 #include <map>
@@ -15,26 +15,14 @@
 
 namespace allnorm::tools {
 
-/// GPUs that there are kernels for, in the driver's order.
-std::vector<int> usable_gpus(const cuda::Driver& driver);
-/// Whether each can store into each other's memory.
-bool all_linked(const cuda::Driver& driver, const std::vector<int>& gpus);
-
-class GpuSession {
+class GpuTimer {
  public:
   /// What one rank does once.
   using Enqueue = std::function<void(int rank)>;
 
-  /// The GPU of each rank; one that is named more than once carries virtual ranks.
-  GpuSession(std::shared_ptr<const cuda::Driver> driver, const std::vector<int>& gpus);
-  ~GpuSession();
-  GpuSession(const GpuSession&) = delete;
-  GpuSession& operator=(const GpuSession&) = delete;
-
-  int ranks() const noexcept { return static_cast<int>(ranks_.size()); }
-  cuda::CudaDevice& device(int rank) noexcept { return *ranks_[static_cast<std::size_t>(rank)].device; }
-  Stream stream(int rank) const noexcept { return ranks_[static_cast<std::size_t>(rank)].stream; }
-  void synchronize();
+  /// GPU and stream of each rank. The streams outlive it.
+  GpuTimer(std::shared_ptr<const cuda::Driver> driver, const std::vector<int>& gpus,
+           const std::vector<Stream>& streams);
 
   /// Microseconds of a call, the median of `calls`, of each the longest over the ranks. Includes the time between the
   /// launches of the ranks, which this one thread makes one after the other.
@@ -50,6 +38,7 @@ class GpuSession {
   struct EventPair;
   class Graph;
 
+  void synchronize();
   void record(const Rank& rank, CUevent event) const;
   /// The median over the rounds of the longest time over the ranks, in microseconds.
   double median_of(const std::vector<std::vector<EventPair>>& rounds) const;
@@ -61,4 +50,4 @@ class GpuSession {
 
 }  // namespace allnorm::tools
 
-#endif  // ALLNORM_TOOLS_GPU_SESSION_H_
+#endif  // ALLNORM_TOOLS_GPU_TIMER_H_

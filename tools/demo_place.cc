@@ -1,0 +1,103 @@
+#include "demo_place.h"
+
+#include <fmt/format.h>
+
+#include "allnorm/error.h"
+#include "device/cuda/cuda_device.h"
+#include "text.h"
+
+namespace allnorm::tools {
+namespace {
+
+/// GPUs that there are kernels for, in the driver's order.
+std::vector<int> usable_gpus(const cuda::Driver& driver) {
+  int count = 0;
+  driver.check(driver.cuDeviceGetCount(&count), "cuDeviceGetCount");
+  std::vector<int> gpus;
+  for (int ordinal = 0; ordinal < count; ++ordinal) {
+    CUdevice device = 0;
+    int major = 0;
+    int minor = 0;
+    driver.check(driver.cuDeviceGet(&device, ordinal), "cuDeviceGet");
+    driver.cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
+    driver.cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
+    try {
+      cuda::target_of(major, minor, "");
+      gpus.push_back(ordinal);
+    } catch (const Error&) {
+      // Not one of ours; `allnorm doctor` says so.
+    }
+  }
+  return gpus;
+}
+
+/// Whether each can store into each other's memory.
+bool all_linked(const cuda::Driver& driver, const std::vector<int>& gpus) {
+  for (const int a : gpus) {
+    for (const int b : gpus) {
+      if (a == b) continue;
+      int possible = 0;
+      driver.check(driver.cuDeviceCanAccessPeer(&possible, a, b), "cuDeviceCanAccessPeer");
+      if (possible == 0) return false;
+    }
+  }
+  return true;
+}
+
+/// Throws kDriver.
+DemoPlace on_gpus(int ranks, const Env& env) {
+  DemoPlace place;
+  place.device = "cuda";
+  place.driver = cuda::Driver::load(env.driver_path);
+  const std::vector<int> usable = usable_gpus(*place.driver);
+  if (usable.empty()) {
+    throw Error(ErrorCode::kDriver, "no GPU here is one that AllNorm has kernels for; `allnorm doctor` says more");
+  }
+  // A GPU for each rank where there are enough that reach each other, else virtual ranks on the first.
+  if (usable.size() >= static_cast<std::size_t>(ranks)) {
+    place.gpus.assign(usable.begin(), usable.begin() + ranks);
+    if (all_linked(*place.driver, place.gpus)) return place;
+  }
+  place.gpus.assign(static_cast<std::size_t>(ranks), usable.front());
+  return place;
+}
+
+DemoPlace on_simulator(int ranks, const Env& env, std::string reason) {
+  // A simulated GPU for each rank, unless a number was asked for.
+  const bool is_given = env.device.kind == DeviceChoice::Kind::kSimulator;
+  const int count = is_given ? env.device.simulated_gpus : ranks;
+  DemoPlace place;
+  place.device = fmt::format("sim:{}", count);
+  for (int rank = 0; rank < ranks; ++rank) place.gpus.push_back(count >= ranks ? rank : 0);
+  place.reason = std::move(reason);
+  return place;
+}
+
+}  // namespace
+
+const char* to_string(DemoDevice device) noexcept {
+  switch (device) {
+    case DemoDevice::kCuda: return "cuda";
+    case DemoDevice::kSim: return "sim";
+    default: return "auto";
+  }
+}
+
+DemoPlace choose_place(DemoDevice device, int ranks, const Env& env) {
+  using Kind = DeviceChoice::Kind;
+  if (device == DemoDevice::kSim) return on_simulator(ranks, env, "--device sim was given");
+  if (device == DemoDevice::kAuto && env.device.kind == Kind::kSimulator) {
+    return on_simulator(ranks, env, "ALLNORM_DEVICE asks for it");
+  }
+  try {
+    return on_gpus(ranks, env);
+  } catch (const Error& error) {
+    const auto [what, advice] = split_advice(error.what());
+    if (device == DemoDevice::kAuto && env.device.kind == Kind::kAutomatic) return on_simulator(ranks, env, what);
+    throw Error(error.code(),
+                fmt::format("{}: {}; {}, or run the demo on the simulator with --device sim",
+                            device == DemoDevice::kCuda ? "--device cuda" : "ALLNORM_DEVICE=cuda", what, advice));
+  }
+}
+
+}  // namespace allnorm::tools
