@@ -15,13 +15,14 @@ struct Shared {
   float values[64];
 };
 
-/// result[32 m + l]: what lane l gets for mask m, and must get l ^ m.
+/// result[1024 w + 32 m + l]: whether lane l of warp w gets, for mask m, what lane l ^ m has given.
 KERNEL(shuffle_all_masks) {
   for (u32 mask = 0; mask < 32; mask++) {
     const u32 lane = thread_in_cta() % 32;
     const u32 value = shuffle_xor(100 + lane, mask);
     const float f = shuffle_xor(static_cast<float>(lane), mask);
-    result(params, 1024 * (thread_in_cta() / 32) + 32 * mask + lane, value == 100 + (lane ^ mask) && f == (lane ^ mask));
+    const u32 at = 1024 * (thread_in_cta() / 32) + 32 * mask + lane;
+    result(params, at, value == 100 + (lane ^ mask) && f == (lane ^ mask));
   }
 }
 KERNEL(shuffle_with_different_masks) {

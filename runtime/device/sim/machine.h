@@ -204,6 +204,7 @@ class Machine {
   bool a_grid_completed_ = false;
   std::optional<std::string> fault_;           ///< Of the thread that ran last.
   std::uint64_t operations_at_a_stretch_ = 0;  ///< Likewise, since it was resumed.
+  std::uint64_t accesses_at_a_stretch_ = 0;    ///< Likewise, of memory that others see; without weak loads.
 
   /// What a word held before it was last overwritten, in a small direct-mapped table.
   struct Overwritten {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <string>
+#include <type_traits>
 
 #include "device/sim/machine.h"
 #include "device/sim/report.h"
@@ -67,16 +69,16 @@ class Operations {
 
   void load(void* to, const void* from, u32 elements, u32 element_bytes, Access access) {
     preempt();
-    Allocation& allocation = locate(address_of(from), elements * element_bytes, access, "reads");
     const bool strong = access != Access::kWeak;
+    if (strong) let_others_go_first();
+    Allocation& allocation = locate(address_of(from), elements * element_bytes, access, "reads");
     auto* out = static_cast<std::uint8_t*>(to);
     for (u32 i = 0; i < elements; i++) {
       const Address address = address_of(from) + i * element_bytes;
       bool written = true;
       const u64 value = machine_.load(self_, allocation, address, element_bytes, true, written);
       if (!written) {
-        fault(fmt::format("reads {} bytes that were never written: {}", element_bytes,
-                          Report::place(allocation, address)));
+        fault("reads {} bytes that were never written: {}", element_bytes, Report::place(allocation, address));
       }
       std::memcpy(out + i * element_bytes, &value, element_bytes);
       if (strong) machine_.trace(self_.index + 1024 * self_.cta->index, value);
@@ -86,6 +88,7 @@ class Operations {
 
   void store(void* to, const void* from, u32 elements, u32 element_bytes, Access access) {
     preempt();
+    machine_.accesses_at_a_stretch_++;
     const Address address = address_of(to);
     Allocation& allocation = locate(address, elements * element_bytes, access, "writes");
     if (access == Access::kReleaseSystem) machine_.commit_before_release(self_);
@@ -94,13 +97,14 @@ class Operations {
       return;
     }
     for (Allocation* member : allocation.multicast) {
-      if (member->freed) fault("stores to a multicast address of which a part was freed: " + member->name);
+      if (member->freed) fault("stores to a multicast address of which a part was freed: {}", member->name);
       issue(*member, member->begin + (address - allocation.begin), from, elements, element_bytes);
     }
   }
 
   void add(u64* to, u64 value) {
     preempt();
+    machine_.accesses_at_a_stretch_++;
     Allocation& allocation = locate(address_of(to), sizeof(u64), Access::kRelaxedGpu, "adds to");
     check_written(allocation, address_of(to), sizeof(u64));
     machine_.issue(self_, allocation, address_of(to), value, sizeof(u64), true);
@@ -108,6 +112,7 @@ class Operations {
 
   u32 compare_and_swap(u32* to, u32 expected, u32 value) {
     preempt();
+    let_others_go_first();
     const Address address = address_of(to);
     Allocation& allocation = locate(address, sizeof(u32), Access::kRelaxedSystem, "swaps");
     check_written(allocation, address, sizeof(u32));
@@ -127,6 +132,7 @@ class Operations {
   }
 
   void fence() {
+    machine_.accesses_at_a_stretch_++;
     machine_.commit_before_release(self_);
     self_.view = machine_.arrivals_;
   }
@@ -144,7 +150,7 @@ class Operations {
     Cta& cta = *self_.cta;
     const std::size_t offset = shared_offset(from, bytes);
     for (SharedWord& word : words_of(cta, offset, bytes)) {
-      if (word.writer == nullptr) fault(fmt::format("reads shared memory that was never written, at byte {}", offset));
+      if (word.writer == nullptr) fault("reads shared memory that was never written, at byte {}", offset);
       if (!machine_.is_ordered(*word.writer, word.written, self_)) race(offset, "reads", "written by", *word.writer);
       word.readers.push_back({&self_, machine_.issues_++});
     }
@@ -160,11 +166,11 @@ class Operations {
     const std::size_t offset = shared_offset(own, bytes);
     Cluster& cluster = *self_.cta->cluster;
     if (rank >= cluster.ctas.size()) {
-      fault(fmt::format("stores into CTA {} of a cluster of {}", rank, cluster.ctas.size()));
+      fault("stores into CTA {} of a cluster of {}", rank, cluster.ctas.size());
     }
     Cta& cta = *cluster.ctas[rank];
-    if (!cta.has_run) fault(fmt::format("stores into the shared memory of CTA {}, which has not started", cta.index));
-    if (cta.alive == 0) fault(fmt::format("stores into the shared memory of CTA {}, which has ended", cta.index));
+    if (!cta.has_run) fault("stores into the shared memory of CTA {}, which has not started", cta.index);
+    if (cta.alive == 0) fault("stores into the shared memory of CTA {}, which has ended", cta.index);
     make_shared(cta, static_cast<u32>(self_.cta->shared.size()));
     store_in(cta, offset, from, bytes);
   }
@@ -188,8 +194,8 @@ class Operations {
     u32 any = 0;
     for (u32 i = 0; i < kWarpSize; i++) {
       if (lanes[i].at.line != self_.at.line || lanes[i].operation != self_.operation) {
-        fault(fmt::format("lanes of a warp meet in different operations: this one in {}, lane {} in {}",
-                          Report::where(self_), i, Report::where(lanes[i])));
+        fault("lanes of a warp meet in different operations: this one in {}, lane {} in {}", Report::where(self_), i,
+              Report::where(lanes[i]));
       }
       values[i] = lanes[i].shuffle_value;
       any |= values[i];
@@ -203,11 +209,10 @@ class Operations {
 
   void barrier(u32 number, u32 threads) {
     Cta& cta = *self_.cta;
-    if (number >= kBarriersPerCta) fault(fmt::format("barrier {} of {}", number, kBarriersPerCta));
+    if (number >= kBarriersPerCta) fault("barrier {} of {}", number, kBarriersPerCta);
     Barrier& barrier = cta.barriers[number];
     if (!barrier.waiting.empty() && barrier.expected != threads) {
-      fault(fmt::format("comes to barrier {} with {} threads, where others wait with {}", number, threads,
-                        barrier.expected));
+      fault("comes to barrier {} with {} threads, where others wait with {}", number, threads, barrier.expected);
     }
     barrier.expected = threads;
     if (barrier.waiting.size() + 1 == (threads == 0 ? cta.alive : threads)) {
@@ -266,15 +271,22 @@ class Operations {
   }
 
  private:
-  [[noreturn]] void fault(const std::string& what) {
-    machine_.fault_ = Report::name(self_) + ": " + what + " (" + Report::where(self_) + ")";
+  /// The fiber never goes on, and nothing on its stack is destroyed: what owns memory is emptied here.
+  template <typename... Args>
+  [[noreturn]] void fault(fmt::format_string<const Args&...> text, Args... args) {
+    machine_.fault_ = fmt::format("{}: {} ({})", Report::name(self_),
+                                  fmt::vformat(text, fmt::make_format_args(args...)), Report::where(self_));
+    [[maybe_unused]] const auto empty = [](auto& arg) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(arg)>, std::string>) std::string().swap(arg);
+    };
+    (empty(args), ...);
     self_.fiber.suspend();
     std::terminate();  // nobody goes on with a thread that is at fault
   }
 
   [[noreturn]] void race(std::size_t offset, const char* does, const char* what, const Thread& other) {
-    fault(fmt::format("{} shared memory at byte {}, {} thread {} of CTA {} with no barrier between", does, offset, what,
-                      other.index, other.cta->index));
+    fault("{} shared memory at byte {}, {} thread {} of CTA {} with no barrier between", does, offset, what,
+          other.index, other.cta->index);
   }
 
   void block(ThreadState state) {
@@ -284,6 +296,13 @@ class Operations {
 
   void preempt() {
     if (machine_.choices_.happens(machine_.choices_.preempt())) self_.fiber.suspend();
+  }
+
+  /// Before each look at what others do but the first of a stretch. When stores arrive is a choice of its own, so a
+  /// search need not stop a thread before those.
+  void let_others_go_first() {
+    if (machine_.accesses_at_a_stretch_ > 0 && machine_.choices_.policy() == Policy::kReplay) self_.fiber.suspend();
+    machine_.accesses_at_a_stretch_++;
   }
 
   void stall() {
@@ -309,7 +328,7 @@ class Operations {
   Allocation& locate(Address address, std::size_t bytes, Access access, const char* does) {
     Allocation* const allocation = machine_.memory_.find(address);
     if (allocation == nullptr) {
-      fault(fmt::format("{} {} bytes at {:#x}, which is not memory of a simulated GPU", does, bytes, address));
+      fault("{} {} bytes at {:#x}, which is not memory of a simulated GPU", does, bytes, address);
     }
     const char* wrong = nullptr;
     if (allocation->freed) {
@@ -326,7 +345,7 @@ class Operations {
       wrong = "at a multicast address, where only multicast stores are allowed";
     }
     if (wrong != nullptr) {
-      fault(fmt::format("{} {} bytes {}: {}", does, bytes, wrong, Report::place(*allocation, address)));
+      fault("{} {} bytes {}: {}", does, bytes, wrong, Report::place(*allocation, address));
     }
     return *allocation;
   }
@@ -337,7 +356,7 @@ class Operations {
     bool written = true;
     machine_.load(self_, allocation, address, bytes, false, written);
     if (written) return;
-    fault(fmt::format("changes {} bytes that were never written: {}", bytes, Report::place(allocation, address)));
+    fault("changes {} bytes that were never written: {}", bytes, Report::place(allocation, address));
   }
 
   void issue(Allocation& allocation, Address address, const void* from, u32 elements, u32 element_bytes) {
@@ -363,8 +382,8 @@ class Operations {
     const Cta& cta = *self_.cta;
     const std::size_t offset = address_of(address) - address_of(cta.shared.data());
     if (offset > cta.shared.size() || bytes > cta.shared.size() - offset || offset % 4 != 0) {
-      fault(fmt::format("uses {} bytes of shared memory at byte {} of {}", bytes, static_cast<std::int64_t>(offset),
-                        cta.shared.size()));
+      fault("uses {} bytes of shared memory at byte {} of {}", bytes, static_cast<std::int64_t>(offset),
+            cta.shared.size());
     }
     return offset;
   }

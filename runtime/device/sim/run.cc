@@ -133,6 +133,7 @@ void Machine::run_warp(Warp& warp) {
 
 void Machine::run_lane(Thread& thread) {
   operations_at_a_stretch_ = 0;
+  accesses_at_a_stretch_ = 0;
   const CurrentThread current(*this, thread);
   host_.resume(thread.fiber);
   if (fault_) fail(*fault_);
@@ -177,7 +178,11 @@ bool Machine::idle(Lock& lock) {
   if (several_hosts_ && !waited_for_hosts_) {
     waited_for_hosts_ = true;
     const std::uint64_t launches = statistics_.launches;
-    changed_.wait_for(lock, kPatience, [&] { return statistics_.launches != launches || !ready_.empty(); });
+    changed_.wait_for(lock, kPatience, [&] {
+      return statistics_.launches != launches || !ready_.empty() ||
+             std::any_of(polling_.begin(), polling_.end(),
+                         [](const Thread* each) { return each->has_missed_a_change; });
+    });
     return true;
   }
   if ((polling_.empty() && !is_held) || clock_ - clock_of_progress_ > kLongEnough) {

@@ -34,8 +34,8 @@ struct Stall {
   std::uint64_t milliseconds = 0;
 };
 
-/// "rank=1,cta=0,thread=5,at=barrier_cta,occurrence=2,steps=1000" (or milliseconds=5); what is left out is any, the first, for ever.
-/// Throws kInvalidArgument.
+/// "rank=1,cta=0,thread=5,at=barrier_cta,occurrence=2,steps=1000" (or milliseconds=5); what is left out is any, the
+/// first, for ever. Throws kInvalidArgument.
 Stall parse_stall(const std::string& text);
 
 struct Schedule {
