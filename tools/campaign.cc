@@ -158,6 +158,7 @@ CampaignResult run_exhaustively(const Campaign& campaign) {
   return crew.work(1, [&](Simulation& simulation) {
     sim::Schedule schedule = campaign.schedule;
     schedule.policy = sim::Policy::kReplay;
+    schedule.split_vectors = false;
     for (std::uint64_t i = 0; i < campaign.count; i++) {
       const std::string failure = simulation.run(schedule);
       crew.record(simulation, schedule, failure);

@@ -102,7 +102,7 @@ void add_schedule(CLI::App& app, SimulateOptions& options) {
   app.add_flag_callback(
       "--no-stale-loads", [&schedule] { schedule.stale_loads = false; }, "Loads never give what was overwritten");
   app.add_flag("--exhaustive", options.exhaustive,
-               "Every order of warps and of arriving stores there is, by depth-first search; only the smallest end");
+               "Every order of warps and of arriving vectors there is, by depth-first search; only the smallest end");
   add_integer(app, "--limit", options.limit, 1, kMaxCount, "The most schedules of --exhaustive, default 100000");
   add_list<std::uint32_t>(
       app, "--replay", schedule.replay,
@@ -216,12 +216,15 @@ Run add_simulate(CLI::App& app) {
             "  allnorm simulate --world 4 --tokens 3,1,2 --hidden 64 --quant nvfp4 --calls 6\n"
             "  allnorm simulate --policy starve --starved-rank 1 --transport multicast\n"
             "  allnorm simulate --stall rank=1,at=barrier_cta,occurrence=2,steps=5000\n"
-            "  allnorm simulate --exhaustive --world 1 --calls 1 --tokens 1 --hidden 8 --operation all_reduce\n"
+            "  allnorm simulate --exhaustive --world 2 --calls 2 --tokens 1 --hidden 8 --operation all_reduce\n"
             "  allnorm simulate --mutation clear_next_buffer      a fault that must be found\n"
             "  allnorm simulate --list");
   return [options, &app] {
     check(app, *options);
-    if (app.count("--replay") > 0) options->schedule.policy = sim::Policy::kReplay;
+    if (app.count("--replay") > 0) {
+      options->schedule.policy = sim::Policy::kReplay;
+      options->schedule.split_vectors = false;
+    }
     options->command = command_of(app);
     return run(*options);
   };

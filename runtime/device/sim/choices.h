@@ -33,7 +33,7 @@ class Choices {
   Chance commit() const noexcept { return commit_; }     ///< A store arrives, rather than that a warp runs.
   Chance stale() const noexcept { return stale_; }       ///< A load gives an older value.
   Chance single_lane() const noexcept { return lane_; }  ///< One lane of a warp runs alone.
-  Chance notice() const noexcept { return notice_; }  ///< A thread polls again as soon as a store arrives.
+  Chance notice() const noexcept { return notice_; }     ///< A thread polls again as soon as a store arrives.
 
   struct Decision {
     std::uint32_t chosen;

@@ -134,6 +134,7 @@ class Machine {
   void run_warp(Warp& warp);
   void run_lane(Thread& thread);
   void commit_some_store();
+  void replay_step();
   void made_progress() noexcept;
   void release_stalled();
   bool is_starved(const Grid& grid) const noexcept;

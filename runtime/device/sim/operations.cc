@@ -107,7 +107,7 @@ class Operations {
     machine_.accesses_at_a_stretch_++;
     Allocation& allocation = locate(address_of(to), sizeof(u64), Access::kRelaxedGpu, "adds to");
     check_written(allocation, address_of(to), sizeof(u64));
-    machine_.issue(self_, allocation, address_of(to), value, sizeof(u64), true);
+    arrive_at_once(allocation, machine_.issue(self_, allocation, address_of(to), value, sizeof(u64), true));
   }
 
   u32 compare_and_swap(u32* to, u32 expected, u32 value) {
@@ -370,6 +370,13 @@ class Operations {
       if (i == 0) first = store;
       if (i > 0 && !machine_.schedule_.split_vectors) machine_.stores_.join(store, first);
     }
+    arrive_at_once(allocation, first);
+  }
+
+  /// Where all orders are searched, those of what no other GPU can see are left out.
+  void arrive_at_once(const Allocation& allocation, std::uint32_t store) {
+    const bool searched = machine_.schedule_.policy == Policy::kReplay && !machine_.schedule_.split_vectors;
+    if (searched && !allocation.for_all_devices) machine_.commit(store);
   }
 
   static void make_shared(Cta& cta, u32 bytes) {

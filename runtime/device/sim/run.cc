@@ -83,12 +83,7 @@ bool Machine::step(Lock& lock) {
   if (!others) return idle(lock);
 
   if (choices_.policy() == Policy::kReplay) {
-    const auto which = choices_.choose(static_cast<std::uint32_t>(ready_.size() + stores_.size()));
-    if (which < ready_.size()) {
-      run_warp(*ready_[which]);
-    } else {
-      commit(stores_.at(which - ready_.size()));
-    }
+    replay_step();
   } else if (ready_.empty() || (stores_.size() > 0 && choices_.happens(choices_.commit()))) {
     commit_some_store();
   } else {
@@ -101,6 +96,21 @@ bool Machine::step(Lock& lock) {
     run_warp(*warp);
   }
   return true;
+}
+
+/// One of all that can happen next: each warp that can run, each store (or vector, where they arrive whole).
+void Machine::replay_step() {
+  std::vector<std::uint32_t> arrivals;
+  for (std::size_t i = 0; i < stores_.size(); i++) {
+    if (stores_.is_first_of_vector(stores_.at(i))) arrivals.push_back(stores_.at(i));
+  }
+  const auto which = choices_.choose(static_cast<std::uint32_t>(ready_.size() + arrivals.size()));
+  if (which >= ready_.size()) return commit(arrivals[which - ready_.size()]);
+  // It runs until all its lanes wait: what arrives between could as well have arrived before or after. A grid that
+  // completed may have been the warp's own.
+  Warp& warp = *ready_[which];
+  do run_warp(warp);
+  while (!schedule_.split_vectors && !a_grid_completed_ && warp.ready != 0);
 }
 
 void Machine::commit_some_store() {

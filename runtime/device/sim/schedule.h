@@ -42,8 +42,10 @@ struct Schedule {
   std::uint64_t seed = 1;
   Policy policy = Policy::kRandom;
   int starved_rank = 0;
-  bool stale_loads = true;        ///< Loads may give what was overwritten, where PTX allows it.
-  bool split_vectors = true;      ///< The elements of a vector store arrive one by one.
+  bool stale_loads = true;  ///< Loads may give what was overwritten, where PTX allows it.
+  /// The elements of a vector store arrive one by one. A replay without has far fewer schedules: stores to a GPU's own
+  /// memory then arrive at once as well.
+  bool split_vectors = true;
   std::uint64_t step_budget = 0;  ///< A run that takes more steps is an error; 0: no limit.
   std::vector<Stall> stalls;
   std::vector<std::uint32_t> replay;  ///< kReplay.

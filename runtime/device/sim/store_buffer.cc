@@ -48,6 +48,13 @@ void StoreBuffer::join(std::uint32_t store, std::uint32_t with) noexcept {
   stores_[with].next_of_vector = store;
 }
 
+bool StoreBuffer::is_first_of_vector(std::uint32_t store) const noexcept {
+  for (std::uint32_t next = stores_[store].next_of_vector; next != store; next = stores_[next].next_of_vector) {
+    if (stores_[next].issued < stores_[store].issued) return false;
+  }
+  return true;
+}
+
 void StoreBuffer::forget_arrived() {
   const auto is_gone = [&](const Issued& entry) {
     const PendingStore& store = stores_[entry.store];

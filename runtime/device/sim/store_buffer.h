@@ -39,6 +39,8 @@ class StoreBuffer {
   std::uint32_t issue(const PendingStore& store);
   /// A store that arrives alone will arrive together with another.
   void join(std::uint32_t store, std::uint32_t with) noexcept;
+  /// Whether it stands for those that arrive together with it: it was issued first.
+  bool is_first_of_vector(std::uint32_t store) const noexcept;
   /// The store at a place of a list without order.
   std::uint32_t at(std::size_t position) const noexcept { return order_[position]; }
   /// The oldest of all; there must be one.

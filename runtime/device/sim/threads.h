@@ -81,7 +81,7 @@ struct Thread {
   bool arrived_at_cluster = false;
   std::uint64_t cluster_phase = 0;  ///< The one that it arrived for.
   Time cluster_arrival = 0;
-  std::uint64_t stalled_until_step = 0;  ///< 0: not by steps.
+  std::uint64_t stalled_until_step = 0;   ///< 0: not by steps.
   std::uint64_t stalled_until_clock = 0;  ///< 0: not by time.
   std::vector<std::uint64_t> stall_counts;
 };
