@@ -42,7 +42,7 @@ constexpr u32 kAbortedByHost = 0xFFFFFFFFu;
 /// The head of each rank's symmetric memory.
 struct alignas(16) Control {
   u32 poison;
-  u32 claim;  ///< Not 0: a thread of this rank writes the rank's reports, and then the poison.
+  u32 claim;                ///< Not 0: a thread of this rank writes the rank's reports, and then the poison.
   u64 timeout_nanoseconds;  ///< 0: wait for ever. Read only in the slow path, so that graphs obey a later setting.
   Report reports[kMaxRanks];
 };

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "allnorm/fused.h"
-#include "calls/fill_job.h"
 #include "calls/cases.h"
+#include "calls/fill_job.h"
 
 namespace allnorm::calls {
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "allnorm/workspace.h"
-#include "gpu/gpu.h"
 #include "calls/verify.h"
+#include "gpu/gpu.h"
 
 namespace allnorm::gpu_tests {
 

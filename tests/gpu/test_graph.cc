@@ -6,8 +6,8 @@
 
 #include <random>
 
-#include "catch.h"
 #include "calls/parallel.h"
+#include "catch.h"
 #include "gpu/report.h"
 #include "gpu/session.h"
 

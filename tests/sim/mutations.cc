@@ -1,9 +1,5 @@
 #include "sim/mutations.h"
 
-#include <fmt/format.h>
-
-#include "allnorm/error.h"
-
 namespace allnorm::sim_tests {
 namespace {
 
@@ -63,6 +59,13 @@ Scenario many_rows_then_few() {
   return scenario;
 }
 
+/// A row is spread over two warps.
+Scenario two_warps() {
+  Scenario scenario = of_calls(2, Strategy::kOneShot, 2, 512, 4, Pdl::kOff);
+  scenario.geometry = Geometry{1, 2, 1};
+  return scenario;
+}
+
 /// Buffer 2 begins 4 GiB after buffer 0: 2 buffers x 2 ranks x 4096 rows x 256 KiB.
 Scenario large_buffers() {
   Scenario scenario = of_calls(2, Strategy::kOneShot, 1, 16, 8, Pdl::kOff);
@@ -119,6 +122,7 @@ std::span<const Mutation> mutations() {
       {"clear_next_buffer",
        "3",
        "a call clears the buffer after its own, (e + 1) mod 3",
+       "the reference has",
        {{"protocol.cuh", "{ return buffer == 0 ? kBuffers - 1 : buffer - 1; }",
          "{ return buffer == kBuffers - 1 ? 0 : buffer + 1; }"}},
        false,
@@ -126,20 +130,22 @@ std::span<const Mutation> mutations() {
       {"clear_by_current_shape",
        "4",
        "a call clears as many vectors as it has itself, not those that the row's last call dirtied",
+       "the reference has",
        {{"protocol.cuh", "return {v.x, v.y};", "return {v.x, v.y < kVectors ? v.y : kVectors};"}},
        false,
        standard_scenario},
       {"rows_packed_by_hidden_dim",
        "4",
        "a row's slot lies at row * (bytes of this call's rows)",
+       "the reference has",
        {{"protocol.cuh", "+ row * params.slot_bytes;", "+ row * (kVectors * sizeof(Words4));"}},
        false,
        standard_scenario},
       {"sentinel_compared_as_float",
        "1",
        "the sentinel is compared as a float, with flush to zero: zeros and subnormals look like it",
-       {{"wait.cuh",
-         "return v.x == kSentinel || v.y == kSentinel || v.z == kSentinel || v.w == kSentinel;",
+       "gave up waiting",
+       {{"wait.cuh", "return v.x == kSentinel || v.y == kSentinel || v.z == kSentinel || v.w == kSentinel;",
          "const auto zero = [](u32 bits) { return (bits & 0x7F800000u) == 0; };\n"
          "  return zero(v.x) || zero(v.y) || zero(v.z) || zero(v.w);"}},
        false,
@@ -147,20 +153,22 @@ std::span<const Mutation> mutations() {
       {"input_not_sanitized",
        "2",
        "an input word that equals the sentinel is published as it is",
+       "gave up waiting",
        {{"protocol.cuh", "return word == kSentinel ? 0 : word;", "return word;"}},
        false,
        standard_scenario},
       {"half_of_a_vector_checked",
        "1",
        "two of the four words of a vector are checked for the sentinel",
+       "the reference has",
        {{"wait.cuh", "|| v.z == kSentinel || v.w == kSentinel;", ";"}},
        false,
        standard_scenario},
       {"broadcast_not_awaited",
        "5",
        "the last rank takes what lies in its broadcast slots, without waiting for it",
-       {{"two_shot.cuh",
-         "mine.values[i] = wait_for_vector(params, waiter, slot, {owner, Phase::kBroadcast, row});",
+       "the reference has",
+       {{"two_shot.cuh", "mine.values[i] = wait_for_vector(params, waiter, slot, {owner, Phase::kBroadcast, row});",
          "mine.values[i] = params.rank == kWorldSize - 1\n"
          "    ? load_relaxed_system(slot) : wait_for_vector(params, waiter, slot, {owner, Phase::kBroadcast, row});"}},
        false,
@@ -168,12 +176,14 @@ std::span<const Mutation> mutations() {
       {"no_dependency_wait",
        "8",
        "kernels launched as dependents do not wait for the kernel before",
+       "",
        {{"row_loop.cuh", "if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();", ""}},
        false,
        dependent_launches},
       {"dependency_wait_after_state",
        "8",
        "the wait for the kernel before comes after the first read of rotation state",
+       "",
        {{"row_loop.cuh", "if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();", ""},
         {"row_loop.cuh", "const RowConstants constants = load_constants(params, place);",
          "if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();\n"
@@ -183,6 +193,7 @@ std::span<const Mutation> mutations() {
       {"no_dependency_wait_without_row",
        "8",
        "a CTA without a row does not wait for the kernel before",
+       "the reference has 0x00",
        {{"row_loop.cuh", "if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();",
          "if (spec::kPdl != Pdl::kOff && cta_in_grid() / kCtasPerRow < params.tokens) grid_dependency_wait();"}},
        false,
@@ -190,6 +201,7 @@ std::span<const Mutation> mutations() {
       {"poison_without_release",
        "9",
        "the poison, which says that a report is there, is stored without release",
+       "poisoned without a report",
        {{"wait.cuh", "store_release_system(&control->poison, params.rank + 1);",
          "store_output(&control->poison, params.rank + 1);"}},
        false,
@@ -197,14 +209,22 @@ std::span<const Mutation> mutations() {
       {"weak_multicast_store",
        "10",
        "a plain store to the multicast address",
+       "where only multicast stores are allowed",
        {{"protocol.cuh", "store_multicast(reinterpret_cast<Words4*>(params.multicast + offset), v);",
          "store_weak(reinterpret_cast<Words4*>(params.multicast + offset), v);"}},
        false,
        multicast},
-      {"grid_not_resident", "7", "more clusters are launched than can be resident together", {}, true, many_rows},
+      {"grid_not_resident",
+       "7",
+       "more clusters are launched than can be resident together",
+       "gave up waiting",
+       {},
+       true,
+       many_rows},
       {"rows_in_another_order",
        "7",
        "odd ranks take their rows in descending order",
+       "gave up waiting",
        {{"row_loop.cuh", "u64 row = cta_in_grid() / kCtasPerRow;",
          "const bool descending = params.rank % 2 == 1;\n"
          "  u64 row = descending ? params.tokens - 1 - cta_in_grid() / kCtasPerRow : cta_in_grid() / kCtasPerRow;"},
@@ -215,6 +235,7 @@ std::span<const Mutation> mutations() {
       {"state_shared_by_strategies",
        "4",
        "two-shot uses the rotation state of one-shot",
+       "the reference has",
        {{"two_shot.cuh", "for_each_row<TwoShot>(params, shared);",
          "Params mutated = params;\n"
          "  mutated.states -= params.one_shot.source_bytes / params.slot_bytes;\n"
@@ -224,22 +245,39 @@ std::span<const Mutation> mutations() {
       {"state_per_cta",
        "6",
        "the rotation state belongs to a CTA, not to a row",
+       "",
        {{"protocol.cuh", "reinterpret_cast<const Words2*>(&params.states[row])",
          "reinterpret_cast<const Words2*>(&params.states[cta_in_grid()])"},
         {"protocol.cuh", "RowState* state = &params.states[row];", "RowState* state = &params.states[cta_in_grid()];"}},
        false,
        many_rows_then_few},
+      {"state_before_barrier",
+       "6",
+       "the rotation state is written before a barrier, which threads that have not read it pass later",
+       "",
+       {{"row_loop.cuh",
+         "finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);\n"
+         "    if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
+         "      advance_state(params, row, buffer, waiter.alive());\n"
+         "    }",
+         "if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
+         "      advance_state(params, row, buffer, waiter.alive());\n"
+         "    }\n"
+         "    finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);"}},
+       false,
+       two_warps},
       {"offsets_in_32_bits",
        "12",
        "the offset of a slot is computed in 32 bits",
-       {{"protocol.cuh",
-         "return region.offset + buffer * sources * region.source_bytes + row * params.slot_bytes;",
+       "gave up waiting",
+       {{"protocol.cuh", "return region.offset + buffer * sources * region.source_bytes + row * params.slot_bytes;",
          "return static_cast<u32>(region.offset + buffer * sources * region.source_bytes + row * params.slot_bytes);"}},
        false,
        large_buffers},
       {"gives_up_before_cluster_barrier",
        "11",
        "a thread that has given up leaves without passing the cluster barrier",
+       "reads shared memory that was never written",
        {{"row_loop.cuh", "finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);",
          "if (!waiter.alive()) return;\n"
          "    finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);"}},
@@ -248,20 +286,12 @@ std::span<const Mutation> mutations() {
       {"partial_sum_published",
        "11",
        "an owner that has given up publishes what it has summed so far",
+       "of a row that lacks a rank",
        {{"two_shot.cuh", "if (kWorldSize > 1 && waiter.alive()) {", "if (kWorldSize > 1) {"}},
        false,
        silent_peer_two_shot},
   };
   return all;
-}
-
-const Mutation& find_mutation(const std::string& name) {
-  std::string names;
-  for (const Mutation& mutation : mutations()) {
-    if (name == mutation.name) return mutation;
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", mutation.name);
-  }
-  throw Error(ErrorCode::kInvalidArgument, fmt::format("mutation: {} given, allowed: {}", name, names));
 }
 
 Scenario scenario_of(const Mutation& mutation, bool mutated) {

@@ -1,5 +1,5 @@
-// Mutations: faults that break one rule of the protocol each (docs/design.md, section 4), and the scenario in which each
-// shows.
+// Mutations: faults that break one rule of the protocol each (docs/design.md, section 4), and the scenario in which
+// each shows.
 #ifndef ALLNORM_TESTS_SIM_MUTATIONS_H_
 #define ALLNORM_TESTS_SIM_MUTATIONS_H_
 
@@ -15,6 +15,7 @@ struct Mutation {
   const char* name;
   const char* rule;  ///< "3": of section 4.
   const char* what;
+  const char* shows;  ///< A part of what a run under it reports.
   std::vector<Replacement> replacements;
   /// Whether more clusters are launched than are resident: no fault of the kernels.
   bool oversized_grid = false;
@@ -22,9 +23,6 @@ struct Mutation {
 };
 
 std::span<const Mutation> mutations();
-/// Throws kInvalidArgument with the names that there are.
-const Mutation& find_mutation(const std::string& name);
-
 /// The scenario as it must pass, or with the fault that is not in the kernels.
 Scenario scenario_of(const Mutation& mutation, bool mutated);
 

@@ -52,8 +52,8 @@ class MutatedSources {
     const std::string original = replacement.original;
     const std::size_t at = text.find(original);
     if (at == std::string::npos || text.find(original, at + 1) != std::string::npos) {
-      throw std::invalid_argument(fmt::format("mutation: in {} this must occur once, and does not: {}",
-                                              replacement.file, original));
+      throw std::invalid_argument(
+          fmt::format("mutation: in {} this must occur once, and does not: {}", replacement.file, original));
     }
     text.replace(at, original.size(), replacement.mutated);
   }
@@ -177,7 +177,8 @@ class Simulation::Impl {
   };
 
   bool is_silent(int rank) const {
-    return std::find(scenario_.silent_ranks.begin(), scenario_.silent_ranks.end(), rank) != scenario_.silent_ranks.end();
+    return std::find(scenario_.silent_ranks.begin(), scenario_.silent_ranks.end(), rank) !=
+           scenario_.silent_ranks.end();
   }
 
   void place() {
@@ -254,8 +255,8 @@ class Simulation::Impl {
     for (std::size_t i = 0; i < expected_.size(); i++) {
       for (std::size_t rank = 0; rank < images.size(); rank++) {
         const auto got = images[rank].begin() + static_cast<std::ptrdiff_t>(placements_[i].outputs.offset);
-        const auto [at, wanted] = std::mismatch(got, got + static_cast<std::ptrdiff_t>(expected_[i].size()),
-                                                expected_[i].begin());
+        const auto [at, wanted] =
+            std::mismatch(got, got + static_cast<std::ptrdiff_t>(expected_[i].size()), expected_[i].begin());
         if (wanted == expected_[i].end()) continue;
         return fmt::format("rank {}, call {}: output byte {} is {:#04x}, the reference has {:#04x} ({})", rank, i,
                            wanted - expected_[i].begin(), *at, *wanted, calls::describe(scenario_.calls[i]));

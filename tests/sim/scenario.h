@@ -44,14 +44,14 @@ struct Scenario {
 
   enum class Outcome : std::uint8_t {
     kReference,  ///< Every rank is healthy and has the bytes of the reference.
-    /// Waits are given up: every rank that calls says who waited for whom, and no row has any output that the
-    /// reference does not have.
+    /// Waits are given up: every rank that calls is told, and where a rank never calls, no row has any output.
     kTimeout
   };
   Outcome outcome = Outcome::kReference;
 };
 
-/// Three ranks, three tokens and less, eight calls of changing strategy, hidden_dim and dtype, with zeros of both signs.
+/// Three ranks, three tokens and less, eight calls of changing strategy, hidden_dim and dtype, with zeros of both
+/// signs.
 Scenario standard_scenario();
 
 /// Replaces a part of a file of kernels_src, which must occur in it once.

@@ -85,8 +85,8 @@ TEST_CASE("a table decides, whatever the cost model would say") {
         "bounds": [{{"max_tokens": 2, "strategy": "two_shot", "microseconds": 1, {}}},
                    {{"max_tokens": null, "strategy": "one_shot", "microseconds": 2, {}}}]}}]}})",
                                        world_size, geometry, geometry);
-    Scenario scenario = of_calls(world_size, {make_case(world_size, 2, 16, Strategy::kAuto),
-                                              make_case(world_size, 3, 16, Strategy::kAuto)});
+    Scenario scenario = of_calls(
+        world_size, {make_case(world_size, 2, 16, Strategy::kAuto), make_case(world_size, 3, 16, Strategy::kAuto)});
     scenario.table_path = path;
     check(scenario, {Strategy::kTwoShot, Strategy::kOneShot});
   }

@@ -354,7 +354,7 @@ TEST_CASE("a thread may add to, and swap, what it has just stored") {
   }
 }
 
-TEST_CASE("two that store and then look at the other may both see nothing, but for fences") {
+TEST_CASE("two that store and then look at the other may both see nothing, with acquire and release fences too") {
   Bench bench(2);
   const auto of = [&](const char* name) {
     return bench.outcomes(2, [&](Bench& b) {
@@ -363,7 +363,7 @@ TEST_CASE("two that store and then look at the other may both see nothing, but f
     });
   };
   CHECK(of("store_one_load_other") == kAll);
-  CHECK(of("store_one_fence_load_other") == std::set<Outcome>{{0, 1}, {1, 0}, {1, 1}});
+  CHECK(of("store_one_fence_load_other") == kAll);
 }
 
 }  // namespace

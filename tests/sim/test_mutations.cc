@@ -1,6 +1,9 @@
 // Each fault that breaks a rule of the protocol is found within a few seeds, and without it the same runs pass.
 #include <fmt/format.h>
 
+#include <set>
+#include <string>
+
 #include "catch.h"
 #include "sim/mutations.h"
 
@@ -30,7 +33,9 @@ std::string first_failure(const Mutation& mutation, bool mutated) {
 }
 
 TEST_CASE("without a mutation every scenario of the mutations passes") {
+  std::set<Scenario (*)()> done;
   for (const Mutation& mutation : mutations()) {
+    if (!done.insert(mutation.scenario).second) continue;
     INFO("allnorm simulate --scenario " << mutation.name);
     CHECK(first_failure(mutation, false) == "");
   }
@@ -42,6 +47,7 @@ TEST_CASE("every mutation is caught") {
     const std::string failure = first_failure(mutation, true);
     fmt::print("{:32} {}\n", mutation.name, failure.substr(0, failure.find('\n')));
     CHECK(failure != "");
+    CHECK(failure.find(mutation.shows) != std::string::npos);
   }
 }
 

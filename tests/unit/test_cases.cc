@@ -2,8 +2,8 @@
 #include <set>
 #include <utility>
 
-#include "catch.h"
 #include "calls/cases.h"
+#include "catch.h"
 
 namespace allnorm::calls {
 namespace {

@@ -1,6 +1,6 @@
 // The comparison itself: right bytes pass, and any single wrong byte is found, in guards and padding too.
-#include "catch.h"
 #include "calls/verify.h"
+#include "catch.h"
 
 namespace allnorm::calls {
 namespace {

@@ -110,8 +110,12 @@ Stream CudaDevice::create_stream() {
 }
 
 void CudaDevice::destroy_stream(Stream stream) noexcept {
+  CUcontext before = nullptr;
+  driver_->cuCtxGetCurrent(&before);
+  driver_->cuCtxSetCurrent(context_);
   driver_->cuStreamSynchronize(static_cast<CUstream>(stream));
   driver_->cuStreamDestroy(static_cast<CUstream>(stream));
+  driver_->cuCtxSetCurrent(before);
 }
 
 void CudaDevice::synchronize(Stream stream) {

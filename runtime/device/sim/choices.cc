@@ -11,11 +11,7 @@ constexpr Chance kOne = 65536;
 
 Choices::Choices(const Schedule& schedule)
     : policy_(schedule.policy), state_(schedule.seed * 0xD1B54A32D192ED03u), given_(schedule.replay) {
-  if (policy_ == Policy::kReplay) return;
-  if (policy_ == Policy::kRoundRobin) {
-    commit_ = kOne / 2;
-    return;
-  }
+  if (policy_ == Policy::kReplay || policy_ == Policy::kRoundRobin) return;
   // Runs of different character find different faults: the seed draws that, too.
   constexpr std::array<Chance, 4> kPreempt = {0, kOne / 256, kOne / 32, kOne / 4};
   constexpr std::array<Chance, 4> kCommit = {kOne / 64, kOne / 8, kOne / 2, kOne - kOne / 64};

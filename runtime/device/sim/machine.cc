@@ -155,9 +155,15 @@ Stream* Machine::create_stream(int device, bool non_blocking) {
 void Machine::destroy_stream(Stream* stream) {
   Lock lock = enter();
   const auto erase = [&] { std::erase_if(streams_, [&](const auto& each) { return each.get() == stream; }); };
+  std::vector<Stream*> others;
+  for (const auto& each : streams_) {
+    if (each.get() != stream && !each->grids.empty()) others.push_back(each.get());
+  }
   try {
     run_until(lock, 0, [&] { return stream->grids.empty(); });
-  } catch (...) {
+  } catch (const Error& error) {
+    // Who destroys a stream may not look at errors: whoever synchronises the others is told, on this thread, too.
+    for (Stream* each : others) each->failure = error.what();
     erase();
     throw;
   }

@@ -5,10 +5,10 @@
 // docs/simulator.md says what is modelled.
 //
 // Threads: any, one at a time inside. If several threads of the host use the machine, one that finds nothing that can
-// go on waits a second for the others to launch more before simulated time goes on; with one thread nobody can.
-// Errors: a fault of a kernel, a deadlock, and a step budget that is used up throw kSimulation from whatever ran the
-// machine; all work that was queued is dropped then, and the machine can be used again. A thread of the host whose work
-// another one's failure has dropped gets the same error when it synchronises.
+// go on waits for the others in real time, up to a minute, before simulated time runs ahead; with one thread nobody
+// can. Errors: a fault of a kernel, a deadlock, and a step budget that is used up throw kSimulation from whatever ran
+// the machine; all work that was queued is dropped then, and the machine can be used again. A thread of the host whose
+// work another one's failure has dropped gets the same error when it synchronises.
 #ifndef ALLNORM_DEVICE_SIM_MACHINE_H_
 #define ALLNORM_DEVICE_SIM_MACHINE_H_
 
@@ -133,6 +133,7 @@ class Machine {
   void tell_failure(const std::function<bool(const Stream&)>& is_meant);
   void run_warp(Warp& warp);
   void run_lane(Thread& thread);
+  bool arrives_now();
   void commit_some_store();
   void replay_step();
   void made_progress() noexcept;
@@ -215,6 +216,7 @@ class Machine {
     const Cluster* by = nullptr;
   };
   std::vector<Overwritten> overwritten_;
+  Overwritten& overwritten_of(Address word) noexcept;
 
   Time arrivals_ = 1;                    ///< Counts stores that arrived.
   Time issues_ = 1;                      ///< Counts stores that were issued, accesses to shared memory, and barriers.

@@ -50,7 +50,9 @@ void Machine::complete_barrier(Barrier& barrier, Thread* last) {
     for (const Thread* thread : met) known[thread->index] = now;
     for (Thread* thread : met) thread->acquired_from_thread = known;
   }
-  for (Thread* thread : met) thread->view = arrivals_;
+  Time seen = 0;
+  for (const Thread* thread : met) seen = std::max({seen, thread->view, thread->observed});
+  for (Thread* thread : met) thread->view = seen;
   made_progress();
 }
 
@@ -60,7 +62,9 @@ void Machine::complete_cluster_barrier(Cluster& cluster) {
   cluster.met = issues_++;
   for (const auto& cta : cluster.ctas) {
     for (Thread& thread : cta->threads) {
-      if (thread.arrived_at_cluster) thread.released_to_cluster = thread.cluster_arrival;
+      if (!thread.arrived_at_cluster) continue;
+      thread.released_to_cluster = thread.cluster_arrival;
+      cluster.view = std::max({cluster.view, thread.view, thread.observed});
     }
   }
   for (Thread* thread : cluster.waiting) set_ready(*thread);

@@ -30,6 +30,7 @@ Page& page_of(Allocation::PageSlot& slot) {
   if (slot.page) return *slot.page;
   slot.page = std::make_unique<Page>();
   slot.page->newest_store.fill(kNoStore);
+  slot.page->arrived.fill(0);
   if (slot.filled) {
     for (std::size_t i = 0; i < kPageBytes; i += 4) std::memcpy(&slot.page->bytes[i], &slot.fill, 4);
     slot.page->written.set();
@@ -51,7 +52,9 @@ Memory::Memory() {
                             kReserved >> 30, std::strerror(errno)));
   }
   reserved_ = static_cast<std::byte*>(addresses);
-  base_ = address_of(reserved_);
+  // Addresses have the same low bits in every run.
+  base_ = (address_of(reserved_) + kGranule - 1) / kGranule * kGranule;
+  used_ = kGranule;
   owners_ = static_cast<std::uint32_t*>(owners);
 }
 
@@ -63,7 +66,7 @@ Memory::~Memory() {
 Allocation& Memory::allocate(std::size_t bytes, int device, std::string name) {
   // A granule that belongs to nobody lies between any two.
   const std::size_t granules = (std::max<std::size_t>(bytes, 1) + kGranule - 1) / kGranule;
-  if (granules + 1 > (kReserved - used_) / kGranule) {
+  if (granules + 2 > (kReserved - used_) / kGranule) {
     throw Error(ErrorCode::kDriver,
                 fmt::format("the simulator has no addresses left for {} bytes of {}: each is used once, and all {} GiB "
                             "are used; make a new Context",

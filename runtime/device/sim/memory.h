@@ -29,6 +29,8 @@ struct Page {
   std::bitset<kPageBytes> written;
   /// For each word, the newest store that is still on its way to it.
   std::array<std::uint32_t, kPageBytes / 4> newest_store;
+  /// For each word, when the last store arrived there; 0: none did.
+  std::array<std::uint64_t, kPageBytes / 4> arrived;
 };
 
 struct Allocation {
@@ -68,6 +70,9 @@ class Memory {
     const std::uint32_t number = owners_[(address - base_) / kGranule];
     return number == 0 ? nullptr : allocations_[number - 1].get();
   }
+
+  /// Of an address within what is reserved: the same in every run.
+  std::size_t offset_of(Address address) const noexcept { return address - base_; }
 
   /// The page that holds an address of the allocation, made if need be.
   static Page& page(Allocation& allocation, Address address);

@@ -134,7 +134,7 @@ class Operations {
   void fence() {
     machine_.accesses_at_a_stretch_++;
     machine_.commit_before_release(self_);
-    self_.view = machine_.arrivals_;
+    self_.view = std::max(self_.view, self_.observed);
   }
 
   // --- shared memory
@@ -242,7 +242,7 @@ class Operations {
     self_.arrived_at_cluster = false;
     // Of that phase: what others have done since is not a part of it, however late this thread goes on.
     self_.acquired_from_cluster = cluster.met;
-    self_.view = machine_.arrivals_;
+    self_.view = std::max(self_.view, cluster.view);
   }
 
   // --- dependent launch, time

@@ -19,7 +19,8 @@ constexpr std::uint64_t kFirstIdle = std::uint64_t{1} << 20;
 constexpr std::uint64_t kLongestIdle = std::uint64_t{1} << 46;
 constexpr std::uint64_t kLongEnough = std::uint64_t{1} << 50;
 constexpr std::uint64_t kStepsBetweenHosts = 256;
-constexpr std::chrono::seconds kPatience{1};
+/// How long one thread of the host waits for the others in real time.
+constexpr std::chrono::nanoseconds kPatience = std::chrono::seconds(60);
 constexpr Chance kStartCluster = 65536 / 2;
 constexpr Chance kUnstarve = 65536 / 512;
 
@@ -84,7 +85,7 @@ bool Machine::step(Lock& lock) {
 
   if (choices_.policy() == Policy::kReplay) {
     replay_step();
-  } else if (ready_.empty() || (stores_.size() > 0 && choices_.happens(choices_.commit()))) {
+  } else if (ready_.empty() || (stores_.size() > 0 && arrives_now())) {
     commit_some_store();
   } else {
     Warp* warp = ready_[choices_.choose(static_cast<std::uint32_t>(ready_.size()))];
@@ -113,6 +114,12 @@ void Machine::replay_step() {
   while (!schedule_.split_vectors && !a_grid_completed_ && warp.ready != 0);
 }
 
+/// Rather than that a warp runs.
+bool Machine::arrives_now() {
+  if (choices_.policy() == Policy::kRoundRobin) return statistics_.steps % 2 == 0;
+  return choices_.happens(choices_.commit());
+}
+
 void Machine::commit_some_store() {
   if (choices_.policy() == Policy::kRoundRobin) {
     commit(stores_.oldest());
@@ -136,7 +143,6 @@ void Machine::run_warp(Warp& warp) {
   }
   for (; lanes != 0; lanes &= lanes - 1) {
     const auto lane = static_cast<unsigned>(__builtin_ctz(lanes));
-    // Another lane may have stopped it, or even have ended the grid with it.
     run_lane(warp.cta->threads[warp.first + lane]);
   }
 }
@@ -185,15 +191,14 @@ bool Machine::idle(Lock& lock) {
     is_released = true;
   }
   if (is_released) return true;
-  if (several_hosts_ && !waited_for_hosts_) {
-    waited_for_hosts_ = true;
+  // Another thread of the host may launch what is waited for: simulated time goes no faster than real time, for a
+  // while.
+  if (several_hosts_ && clock_ - clock_of_progress_ < kPatience.count() && !waited_for_hosts_) {
     const std::uint64_t launches = statistics_.launches;
-    changed_.wait_for(lock, kPatience, [&] {
-      return statistics_.launches != launches || !ready_.empty() ||
-             std::any_of(polling_.begin(), polling_.end(),
-                         [](const Thread* each) { return each->has_missed_a_change; });
-    });
-    return true;
+    const auto time = polling_.empty() ? kPatience : std::chrono::nanoseconds(idle_nanoseconds_);
+    waited_for_hosts_ = polling_.empty();
+    if (changed_.wait_for(lock, time, [&] { return statistics_.launches != launches || !ready_.empty(); })) return true;
+    if (waited_for_hosts_) return true;
   }
   if ((polling_.empty() && !is_held) || clock_ - clock_of_progress_ > kLongEnough) {
     fail("deadlock: nothing can go on" + Report::waits(*this));

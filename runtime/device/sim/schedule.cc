@@ -1,11 +1,14 @@
 #include "device/sim/schedule.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
 #include "allnorm/error.h"
+#include "device/sim/operations.h"
 
 namespace allnorm::sim {
 namespace {
@@ -60,6 +63,14 @@ Stall parse_stall(const std::string& text) {
           ErrorCode::kInvalidArgument,
           fmt::format("stall: {} given, allowed: rank, cta, thread, at, occurrence, steps, milliseconds", name));
     }
+  }
+  const auto names = operation_names();
+  const auto is_point = [&](const char* name) { return stall.point == name; };
+  if (!stall.point.empty() && stall.point.find(':') == std::string::npos &&
+      std::none_of(names.begin(), names.end(), is_point)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("stall: at={} given, allowed: a line as protocol.cuh:95, or {}", stall.point,
+                            fmt::join(names, ", ")));
   }
   if (stall.point.empty()) throw Error(ErrorCode::kInvalidArgument, "stall: at=POINT is missing, as in at=barrier_cta");
   return stall;

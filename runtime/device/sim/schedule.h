@@ -13,7 +13,7 @@ namespace allnorm::sim {
 enum class Policy : std::uint8_t {
   kRandom,      ///< Everything by chance; how often threads change, stores arrive and loads are stale, too.
   kRoundRobin,  ///< Warps in turn, stores in the order in which they were issued.
-  kStarve,      ///< As kRandom, but `starved_rank` runs, and its stores arrive, only when nothing else can go on.
+  kStarve,      ///< As kRandom, but `starved_rank` runs, and its stores arrive, hardly ever while others can go on.
   kReplay,      ///< Takes the choices given, then always the first: what an exhaustive search goes through.
 };
 

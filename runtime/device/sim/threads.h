@@ -55,7 +55,8 @@ struct Thread {
   SourceLine at{"", 0};
 
   // What it must see of what others have stored.
-  Time view = 0;  ///< All that had arrived by then.
+  Time view = 0;      ///< All that had arrived by then.
+  Time observed = 0;  ///< When the newest of what it has loaded had arrived.
   std::array<Seen, 8> seen{};
   unsigned next_seen = 0;
   Time released_to_cta = 0;    ///< Its stores before this are ordered before what its CTA does after a whole barrier.
@@ -134,7 +135,8 @@ struct Cluster {
   unsigned alive = 0;    ///< Threads.
   unsigned arrived = 0;  ///< Of those alive, at the cluster barrier.
   std::uint64_t phase = 0;
-  Time met = 0;  ///< When the last phase was complete.
+  Time view = 0;  ///< What those that met had seen.
+  Time met = 0;   ///< When the last phase was complete.
   std::vector<Thread*> waiting;
 };
 

@@ -66,6 +66,8 @@ void Machine::commit_element(std::uint32_t number) {
   if (choices_.stale() != 0) remember_overwritten(store, page);
   std::memcpy(&page.bytes[at], &value, store.bytes);
   for (unsigned i = 0; i < store.bytes; i++) page.written.set(at + i);
+  page.arrived[at / 4] = arrivals_;
+  if (store.bytes == 8) page.arrived[at / 4 + 1] = arrivals_;
   statistics_.stores++;
   trace(store.address - store.allocation->begin + static_cast<unsigned>(store.allocation->device), value);
   made_progress();
@@ -74,10 +76,17 @@ void Machine::commit_element(std::uint32_t number) {
   if (--grid.pending_stores == 0) complete_if_done(grid);
 }
 
+/// An entry a word, as far as they go round; words at the same offset of different memories have different ones.
+Machine::Overwritten& Machine::overwritten_of(Address word) noexcept {
+  constexpr std::size_t kApart = 977;
+  const std::size_t offset = memory_.offset_of(word);
+  return overwritten_[(offset / 4 + offset / kPageBytes * kApart) % overwritten_.size()];
+}
+
 /// Of whole words alone: where a part of one arrives, or two, the memory of what was there before ends.
 void Machine::remember_overwritten(const PendingStore& store, const Page& page) {
   for (Address word = store.address / 4 * 4; word < store.address + store.bytes; word += 4) {
-    Overwritten& entry = overwritten_[word / 4 % overwritten_.size()];
+    Overwritten& entry = overwritten_of(word);
     if (store.bytes == 4) {
       entry = {word, arrivals_, 0, store.thread->cta->cluster};
       std::memcpy(&entry.value, &page.bytes[word % kPageBytes], 4);
@@ -97,7 +106,7 @@ void Machine::commit_before_release(Thread& thread) {
 }
 
 bool Machine::find_stale(Thread& thread, Address word, std::uint32_t& value) {
-  const Overwritten& entry = overwritten_[word / 4 % overwritten_.size()];
+  const Overwritten& entry = overwritten_of(word);
   if (entry.word != word || entry.until <= thread.view) return false;
   const Time now = arrivals_;
   const auto known =
@@ -141,6 +150,10 @@ std::uint64_t Machine::load(Thread& thread, Allocation& allocation, Address addr
   if (may_be_stale && bytes == 4 && choices_.stale() != 0 && find_stale(thread, word, old)) return old;
   Memory::read(allocation, address, &value, bytes);
   written = Memory::is_written(allocation, address, bytes);
+  if (slot.page) {
+    thread.observed = std::max(thread.observed, slot.page->arrived[word % kPageBytes / 4]);
+    if (bytes == 8) thread.observed = std::max(thread.observed, slot.page->arrived[word % kPageBytes / 4 + 1]);
+  }
   return value;
 }
 
@@ -205,6 +218,7 @@ void Machine::wake_watchers(Address address, std::size_t bytes) {
     if (at == watchers_.end()) continue;
     const std::vector<Thread*> threads = at->second;
     for (Thread* thread : threads) {
+      if (thread->state != ThreadState::kPolling) continue;  // it watched the line twice
       if (choices_.notice() < kAlways && !choices_.happens(choices_.notice())) {
         thread->has_missed_a_change = true;
       } else {
