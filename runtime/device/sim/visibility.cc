@@ -205,6 +205,8 @@ void Machine::wake_watchers(Address address, std::size_t bytes) {
     if (at == watchers_.end()) continue;
     const std::vector<Thread*> threads = at->second;
     for (Thread* thread : threads) {
+      // One that watches two places of the line is there twice.
+      if (thread->state != ThreadState::kPolling) continue;
       if (choices_.notice() < kAlways && !choices_.happens(choices_.notice())) {
         thread->has_missed_a_change = true;
       } else {
