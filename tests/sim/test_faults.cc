@@ -80,6 +80,21 @@ KERNEL(wait_for_word_or_clock) {
     }
   }
 }
+/// Two loads of one line of 16 bytes.
+KERNEL(poll_two_words) {
+  for (u32 first = 0, second = 0; first != 1 || second != 1;) {
+    first = load_relaxed_system(word(params, 80));
+    second = load_relaxed_system(word(params, 81));
+    if (first != 1 || second != 1) pause_after_failed_poll();
+  }
+}
+KERNEL(write_two_words) {
+  store_output(word(params, 81), 1u);
+  fence_system();
+  store_output(word(params, 80), 2u);
+  fence_system();
+  store_output(word(params, 80), 1u);
+}
 KERNEL(good) { result(params, thread_in_cta() + 32 * cta_in_grid(), 1); }
 )");
   return all;
@@ -320,6 +335,20 @@ TEST_CASE("time goes on where nothing else can, so that a kernel that waits for 
     CHECK(bench.results(1)[0] <= 3 * milliseconds + 3);
     CHECK(bench.machine().statistics().steps < 1000);
     CHECK(launch("wait_for_word_or_clock") == "");
+    CHECK(bench.results(1)[0] == 1);
+  }
+}
+
+TEST_CASE("time goes on for a thread that waits while another is woken that polls two words side by side") {
+  Bench bench(3);
+  for (std::uint64_t seed = 1; seed <= 300; seed++) {
+    CHECK(bench.run(with_seed(seed), [](Bench& b) {
+      sim::KernelParams params = b.params(1);
+      params.tokens = 5;
+      b.launch(kernels().get("poll_two_words"), 0);
+      b.machine().launch(b.stream(1), {&kernels().get("wait_for_word_or_clock"), 1, params});
+      b.launch(kernels().get("write_two_words"), 2);
+    }) == "");
     CHECK(bench.results(1)[0] == 1);
   }
 }
