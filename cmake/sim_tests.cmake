@@ -4,5 +4,6 @@ file(GLOB allnorm_sim_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/sim/
 add_executable(allnorm_sim_tests ${allnorm_sim_sources} ${PROJECT_SOURCE_DIR}/tests/unit/main.cc)
 target_include_directories(allnorm_sim_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
 target_link_libraries(allnorm_sim_tests PRIVATE allnorm_scenarios Catch2::Catch2)
+target_compile_options(allnorm_sim_tests PRIVATE ${ALLNORM_TEST_OPTIONS})
 target_compile_definitions(allnorm_sim_tests PRIVATE ALLNORM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 allnorm_add_catch_tests(sim allnorm_sim_tests ${allnorm_sim_sources})

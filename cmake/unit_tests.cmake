@@ -4,6 +4,7 @@ file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/uni
 add_executable(allnorm_unit_tests ${allnorm_unit_sources})
 target_include_directories(allnorm_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
 target_link_libraries(allnorm_unit_tests PRIVATE allnorm_calls Catch2::Catch2)
+target_compile_options(allnorm_unit_tests PRIVATE ${ALLNORM_TEST_OPTIONS})
 target_compile_definitions(allnorm_unit_tests PRIVATE ALLNORM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 if(TARGET allnorm_command)
   target_compile_definitions(allnorm_unit_tests PRIVATE ALLNORM_COMMAND="$<TARGET_FILE:allnorm_command>")
