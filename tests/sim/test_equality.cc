@@ -81,6 +81,7 @@ struct Axes {
 
 TEST_CASE("in worlds of 1 to 72 ranks sequences of 30 mixed calls give the reference's bytes, by both transports") {
   Axes axes;
+  fmt::print("sample seed {}\n", kSampleSeed);
   for (const int world_size : {1, 2, 3, 4, 6, 8, 12, 16, 36, 72}) {
     for (const bool multicast : {false, true}) {
       Scenario scenario;
