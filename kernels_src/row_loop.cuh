@@ -33,7 +33,6 @@ template <typename Strategy>
 ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
   // Before the first read of anything shared (rule 8).
   if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();
-  if constexpr (spec::kPdl == Pdl::kEarlyTrigger) grid_dependency_launch();
   if constexpr (kCtasPerRow > 1) barrier_cluster_arrive();
   const Place place = place_in_row();
   Waiter waiter;
@@ -41,6 +40,9 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
   bool others_started = kCtasPerRow == 1;
   const u64 clusters = ctas_in_grid() / kCtasPerRow;
   u64 row = cta_in_grid() / kCtasPerRow;
+  // A CTA with several rows triggers when it ends: until then a dependent grid could only take the place of CTAs that
+  // still have rows to send (256 tokens on an H200: 14.9 us with a trigger here, 14.6 us without).
+  if (spec::kPdl == Pdl::kEarlyTrigger && row + clusters >= params.tokens) grid_dependency_launch();
   u32 buffer = row < params.tokens ? begin_row<Strategy>(params, place, row, waiter) : 0;
   const RowConstants constants = load_constants(params, place);
   while (row < params.tokens) {
