@@ -1,12 +1,12 @@
 #include "cache/file_system.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <optional>
 #include <system_error>
 
@@ -14,6 +14,9 @@ namespace allnorm::cache {
 namespace {
 
 constexpr int kNameAttempts = 16;
+constexpr std::string_view kTemporaryEnd = ".tmp";
+/// Where there are no locks, a temporary file of this age is nobody's any more.
+constexpr std::int64_t kAbandonedSeconds = 600;
 
 /// "cannot open /a/b: Permission denied"
 std::string failure(const char* what, const std::string& path, int error) {
@@ -25,11 +28,12 @@ FileId id_of(const struct stat& status) {
 }
 
 /// Why such a file must not be read; nullptr if it may.
-const char* distrust(const struct stat& status) {
+const char* distrust(const struct stat& status, Trust trust) {
   if (!S_ISREG(status.st_mode)) return "it is not a regular file";
+  if (status.st_size > FileSystem::kMaxFileBytes) return "it is too large";
+  if (trust == Trust::kAnyOwner) return nullptr;
   if (status.st_uid != ::geteuid() && status.st_uid != 0) return "it belongs to another user";
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) return "others may write it";
-  if (status.st_size > FileSystem::kMaxFileBytes) return "it is too large";
   return nullptr;
 }
 
@@ -52,7 +56,7 @@ std::optional<std::string> temporary_name(const std::string& path) {
     name.push_back("0123456789abcdef"[byte >> 4]);
     name.push_back("0123456789abcdef"[byte & 15]);
   }
-  return name + ".tmp";
+  return name.append(kTemporaryEnd);
 }
 
 }  // namespace
@@ -62,7 +66,7 @@ FileSystem& FileSystem::real() {
   return instance;
 }
 
-ReadResult FileSystem::read(const std::string& path) {
+ReadResult FileSystem::read(const std::string& path, Trust trust) {
   ReadResult result;
   // O_NONBLOCK: opening a named pipe would otherwise wait for a writer.
   const int fd = open_retrying(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
@@ -83,7 +87,7 @@ ReadResult FileSystem::read(const std::string& path) {
   struct stat status{};
   if (sys_fstat(fd, &status) != 0) {
     result.reason = failure("examine", path, errno);
-  } else if (const char* why = distrust(status)) {
+  } else if (const char* why = distrust(status, trust)) {
     result.status = ReadResult::Status::kUntrusted;
     result.id = id_of(status);
     result.reason = "will not read " + path + ": " + why;
@@ -102,6 +106,12 @@ ReadResult FileSystem::read(const std::string& path) {
 }
 
 bool FileSystem::publish(const std::string& path, std::string_view bytes, std::string& reason) {
+  // Between its making and its locking, and between its closing and its renaming, a temporary file looks abandoned.
+  bool was_swept = false;
+  return publish_once(path, bytes, reason, was_swept) || (was_swept && publish_once(path, bytes, reason, was_swept));
+}
+
+bool FileSystem::publish_once(const std::string& path, std::string_view bytes, std::string& reason, bool& was_swept) {
   std::string temporary;
   int fd = -1;
   for (int attempt = 0; fd < 0 && attempt < kNameAttempts; ++attempt) {
@@ -115,6 +125,7 @@ bool FileSystem::publish(const std::string& path, std::string_view bytes, std::s
     reason = failure("create a file in", parent_of(path), errno);
     return false;
   }
+  sys_lock(fd, 0, 1);  // If it fails, the file's age protects it.
   // Some file systems report a full disk only when the file is synchronised or closed.
   const char* step = nullptr;
   int error = 0;
@@ -129,6 +140,7 @@ bool FileSystem::publish(const std::string& path, std::string_view bytes, std::s
   if (step == nullptr) check(sys_rename(temporary.c_str(), path.c_str()) == 0, "rename to");
   if (step != nullptr) {
     reason = failure(step, path, error);
+    was_swept = error == ENOENT;
     sys_unlink(temporary.c_str());
     return false;
   }
@@ -162,6 +174,17 @@ bool FileSystem::make_private_directories(const std::string& path, std::string& 
   return false;
 }
 
+bool FileSystem::is_private_directory(const std::string& path, std::string& reason) {
+  struct stat status{};
+  if (sys_stat(path.c_str(), &status) != 0) {
+    reason = failure("use", path, errno);
+    return false;
+  }
+  const bool is_ours = status.st_uid == ::geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  if (!is_ours) reason = "will not use " + path + ": others may write to it";
+  return is_ours;
+}
+
 bool FileSystem::remove_if_unchanged(const std::string& path, const FileId& id, std::string& reason) {
   struct stat status{};
   if (sys_lstat(path.c_str(), &status) != 0) {
@@ -178,6 +201,90 @@ bool FileSystem::remove_if_unchanged(const std::string& path, const FileId& id, 
   }
   return true;
 }
+
+bool FileSystem::is_temporary(std::string_view name) noexcept {
+  constexpr std::size_t kDigits = 16;
+  return name.size() == 1 + kDigits + kTemporaryEnd.size() && name.front() == '.' && name.ends_with(kTemporaryEnd) &&
+         name.substr(1, kDigits).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+bool FileSystem::remove_if_abandoned(const std::string& path, std::string& reason) {
+  const int fd = open_retrying(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
+  if (fd < 0) {
+    reason = failure("open", path, errno);
+    return false;
+  }
+  struct stat status{};
+  bool abandoned = false;
+  switch (try_lock(fd, 0, reason)) {
+    case LockResult::kLocked: abandoned = true; break;
+    case LockResult::kBusy: reason = path + " is being written"; break;
+    case LockResult::kRefused:
+      abandoned = sys_fstat(fd, &status) == 0 && status.st_mtim.tv_sec + kAbandonedSeconds < ::time(nullptr);
+      if (!abandoned) reason = path + " may still be written to: " + reason;
+  }
+  if (abandoned && sys_unlink(path.c_str()) != 0) {
+    reason = failure("remove", path, errno);
+    abandoned = false;
+  }
+  sys_close(fd);
+  return abandoned;
+}
+
+bool FileSystem::list(const std::string& path, std::vector<FolderItem>& items, std::string& reason) {
+  items.clear();
+  std::vector<std::string> names;
+  if (sys_list(path.c_str(), names) != 0) {
+    if (errno == ENOENT) return true;
+    reason = failure("list", path, errno);
+    return false;
+  }
+  for (std::string& name : names) {
+    struct stat status{};
+    if (sys_lstat((path + "/" + name).c_str(), &status) != 0) continue;
+    items.push_back({std::move(name), id_of(status), status.st_size, S_ISDIR(status.st_mode)});
+  }
+  return true;
+}
+
+bool FileSystem::touch(const std::string& path, std::string& reason) {
+  if (sys_touch(path.c_str()) == 0) return true;
+  reason = failure("mark as used", path, errno);
+  return false;
+}
+
+bool FileSystem::append_line(const std::string& path, std::string_view line, std::string& reason) {
+  const int fd = open_retrying(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);
+  if (fd < 0) {
+    reason = failure("open", path, errno);
+    return false;
+  }
+  // In one write, which O_APPEND keeps whole.
+  const bool written = write_all(fd, std::string(line) + "\n");
+  if (!written) reason = failure("write to", path, errno);
+  sys_close(fd);
+  return written;
+}
+
+int FileSystem::open_lock_file(const std::string& path, std::string& reason) {
+  const int fd =
+      open_retrying(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);
+  if (fd < 0) reason = failure("open", path, errno);
+  return fd;
+}
+
+LockResult FileSystem::try_lock(int fd, std::int64_t byte, std::string& reason) {
+  int result = -1;
+  do {
+    result = sys_lock(fd, byte, 1);
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) return LockResult::kLocked;
+  if (errno == EAGAIN || errno == EACCES) return LockResult::kBusy;
+  reason = "cannot lock: " + std::generic_category().message(errno);
+  return LockResult::kRefused;
+}
+
+void FileSystem::close(int fd) { sys_close(fd); }
 
 int FileSystem::open_retrying(const char* path, int flags, mode_t mode) {
   int fd = -1;
@@ -228,17 +335,5 @@ void FileSystem::sync_directory(const std::string& path) {
   sync(fd);
   sys_close(fd);
 }
-
-int FileSystem::sys_open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
-int FileSystem::sys_fstat(int fd, struct stat* status) { return ::fstat(fd, status); }
-int FileSystem::sys_lstat(const char* path, struct stat* status) { return ::lstat(path, status); }
-int FileSystem::sys_stat(const char* path, struct stat* status) { return ::stat(path, status); }
-ssize_t FileSystem::sys_read(int fd, void* buffer, std::size_t size) { return ::read(fd, buffer, size); }
-ssize_t FileSystem::sys_write(int fd, const void* bytes, std::size_t size) { return ::write(fd, bytes, size); }
-int FileSystem::sys_fsync(int fd) { return ::fsync(fd); }
-int FileSystem::sys_close(int fd) { return ::close(fd); }
-int FileSystem::sys_rename(const char* from, const char* to) { return ::rename(from, to); }
-int FileSystem::sys_unlink(const char* path) { return ::unlink(path); }
-int FileSystem::sys_mkdir(const char* path, mode_t mode) { return ::mkdir(path, mode); }
 
 }  // namespace allnorm::cache

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace allnorm::cache {
 
@@ -40,6 +41,26 @@ struct ReadResult {
   std::string reason;
 };
 
+/// Whose files may be read.
+enum class Trust {
+  kOwn,      ///< Those of the effective user or of root, that nobody else may write.
+  kAnyOwner  ///< Any: what they hold is checked against something that is trusted.
+};
+
+/// What is in a folder.
+struct FolderItem {
+  std::string name;
+  FileId id;
+  std::int64_t bytes = 0;
+  bool is_folder = false;
+};
+
+enum class LockResult {
+  kLocked,
+  kBusy,    ///< Somebody else has it.
+  kRefused  ///< This file system has no locks, or the file cannot be opened.
+};
+
 class FileSystem {
  public:
   /// What read() takes for too large to be meant seriously.
@@ -50,23 +71,48 @@ class FileSystem {
   /// The real one.
   static FileSystem& real();
 
-  /// Reads a regular file that belongs to the effective user or to root and that nobody else may
-  /// write.
-  ReadResult read(const std::string& path);
+  /// Reads a regular file that is no symbolic link.
+  ReadResult read(const std::string& path, Trust trust = Trust::kOwn);
 
   /// Puts a file of these bytes, mode 0600, at the path, in place of what is there: at any time,
   /// also after a crash, readers find the old file or the new one. False, with the reason, if it
-  /// could not.
+  /// could not. A crash leaves a temporary file, which remove_if_abandoned() knows.
   bool publish(const std::string& path, std::string_view bytes, std::string& reason);
 
   /// Makes the directories of the path that do not exist, mode 0700. True if it is then a
   /// directory.
   bool make_private_directories(const std::string& path, std::string& reason);
 
+  /// Whether the directory is the effective user's, and nobody else may write to it.
+  bool is_private_directory(const std::string& path, std::string& reason);
+
   /// Removes the file if it still is the one that was read; leaves what somebody has put there
   /// since. (Something put there in the instant between the look and the removal is lost; to a
   /// cache that is a miss.)
   bool remove_if_unchanged(const std::string& path, const FileId& id, std::string& reason);
+
+  /// Whether the name is one that publish() gives to its temporary files.
+  static bool is_temporary(std::string_view name) noexcept;
+
+  /// Removes a temporary file if its publish() is over: nobody holds its lock, or where there are no locks, it is old.
+  bool remove_if_abandoned(const std::string& path, std::string& reason);
+
+  /// What is in the folder, without "." and "..", in no order; what vanishes meanwhile is left out. False, with the
+  /// reason, if it could not be read; a folder that does not exist is empty.
+  bool list(const std::string& path, std::vector<FolderItem>& items, std::string& reason);
+
+  /// Makes now the time of the file's last change.
+  bool touch(const std::string& path, std::string& reason);
+
+  /// Adds a line to the end of a file, which is made if need be, mode 0600; lines of several processes do not mix.
+  bool append_line(const std::string& path, std::string_view line, std::string& reason);
+
+  /// Opens a file for try_lock(), and makes it if need be, mode 0600; -1, with the reason, if it could not.
+  int open_lock_file(const std::string& path, std::string& reason);
+  /// Locks one byte of the file, which need not exist, for whoever has this descriptor; never waits. The kernel unlocks
+  /// when the descriptor is closed, so also when its process dies.
+  LockResult try_lock(int fd, std::int64_t byte, std::string& reason);
+  void close(int fd);
 
  protected:
   virtual int sys_open(const char* path, int flags, mode_t mode);
@@ -80,6 +126,9 @@ class FileSystem {
   virtual int sys_rename(const char* from, const char* to);
   virtual int sys_unlink(const char* path);
   virtual int sys_mkdir(const char* path, mode_t mode);
+  virtual int sys_lock(int fd, std::int64_t first_byte, std::int64_t bytes);
+  virtual int sys_touch(const char* path);
+  virtual int sys_list(const char* path, std::vector<std::string>& names);
 
  private:
   int open_retrying(const char* path, int flags, mode_t mode);
@@ -87,6 +136,7 @@ class FileSystem {
   bool sync(int fd);
   void sync_directory(const std::string& path);
   std::string read_all(int fd, std::int64_t size, bool& complete);
+  bool publish_once(const std::string& path, std::string_view bytes, std::string& reason, bool& was_swept);
 };
 
 }  // namespace allnorm::cache

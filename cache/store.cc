@@ -1,30 +1,39 @@
 #include "cache/store.h"
 
+#include <ctime>
 #include <exception>
 #include <utility>
 
-#include "cache/key.h"
+#include "cache/listing.h"
 
 namespace allnorm::cache {
 namespace {
 
-constexpr std::size_t kMaxTargetSize = 64;
-
-/// No dots and no slashes, so that a target can never lead out of the directory.
-bool is_target(std::string_view target) {
-  return !target.empty() && target.size() <= kMaxTargetSize &&
-         target.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string_view::npos;
-}
+/// How often a file's time is renewed: reads of a cache should be reads.
+constexpr std::int64_t kUseSeconds = 3600;
+/// A put prunes when an eighth of the limit was put since; and keeps a tenth free, so that the next does not.
+constexpr std::int64_t kPutsAPrune = 8;
 
 }  // namespace
 
-Store::Store(std::string directory, FileSystem& files) : directory_(std::move(directory)), files_(files) {}
+Store::Store(std::string directory, FileSystem& files, const StoreOptions& options)
+    : directory_(std::move(directory)), files_(files), options_(options), put_since_prune_(options.max_bytes) {}
 
 std::string Store::path_of(std::string_view target, std::string_view key) const {
-  if (!is_target(target) || !is_key(key)) return {};
-  std::string path = directory_ + "/v1/";
-  path.append(target).append("/").append(key.substr(0, 2)).append("/").append(key).append(".bin");
-  return path;
+  return entry_path(directory_, target, key);
+}
+
+void Store::note_use(const std::string& path, const FileId& id) const {
+  if (options_.read_only || id.mtime_seconds + kUseSeconds > ::time(nullptr)) return;
+  std::string reason;  // What cannot be noted is taken for unused.
+  files_.touch(path, reason);
+}
+
+void Store::make_room(std::int64_t bytes) const {
+  if (options_.max_bytes == kNoLimit) return;
+  if (put_since_prune_.fetch_add(bytes) + bytes < options_.max_bytes / kPutsAPrune) return;
+  put_since_prune_ = 0;
+  prune(directory_, options_.max_bytes, options_.max_bytes - options_.max_bytes / 10, files_);
 }
 
 std::optional<Entry> Store::get(std::string_view target, std::string_view key, std::string& reason) const noexcept try {
@@ -37,7 +46,10 @@ std::optional<Entry> Store::get(std::string_view target, std::string_view key, s
   const ReadResult file = files_.read(path);
   switch (file.status) {
     case ReadResult::Status::kOk:
-      if (auto entry = decode(file.bytes, key, reason)) return entry;
+      if (auto entry = decode(file.bytes, key, reason)) {
+        note_use(path, file.id);
+        return entry;
+      }
       reason = "will not use " + path + ": " + reason;
       break;
     case ReadResult::Status::kUntrusted: reason = file.reason; break;
@@ -46,7 +58,7 @@ std::optional<Entry> Store::get(std::string_view target, std::string_view key, s
       return std::nullopt;
   }
   std::string kept;
-  if (!files_.remove_if_unchanged(path, file.id, kept)) reason += " (" + kept + ")";
+  if (!options_.read_only && !files_.remove_if_unchanged(path, file.id, kept)) reason += " (" + kept + ")";
   return std::nullopt;
 } catch (const std::exception& error) {
   reason = error.what();
@@ -60,8 +72,17 @@ bool Store::put(std::string_view target, const Entry& entry, std::string& reason
     reason = "not a target and a key";
     return false;
   }
-  return files_.make_private_directories(path.substr(0, path.find_last_of('/')), reason) &&
-         files_.publish(path, encode(entry), reason);
+  if (options_.read_only) {
+    reason = directory_ + " is used read-only";
+    return false;
+  }
+  const std::string bytes = encode(entry);
+  if (!files_.make_private_directories(path.substr(0, path.find_last_of('/')), reason) ||
+      !files_.publish(path, bytes, reason)) {
+    return false;
+  }
+  make_room(static_cast<std::int64_t>(bytes.size()));
+  return true;
 } catch (const std::exception& error) {
   reason = error.what();
   return false;

@@ -101,9 +101,8 @@ int run(const Options& options) {
   }
   // Not through the disk cache: who asks for a compilation wants its time, and the cache left alone.
   Env env = Env::from_process();
-  env.cache_enabled = false;
-  env.cache_off_reason = "`allnorm compile` does not use the cache";
-  KernelCompiler compiler(env, "");
+  env.cache.mode = cache::Mode::kOff;
+  KernelCompiler compiler(env);
   const std::string name = is_for_gpu(spec) ? compiler.nvrtc().version() : compiler.host_compiler().identity();
   const CompiledKernel kernel = compiler.compile(spec);
   if (!options.out.empty()) write_file(options.out, kernel.binary);

@@ -77,7 +77,7 @@ int compile_only(const DemoOptions& options) {
                shape.hidden_dim, to_string(shape.dtype));
     std::fflush(stdout);
   }
-  KernelCompiler compiler(Env::from_process(), "");
+  KernelCompiler compiler(Env::from_process());
   const std::vector<Compiled> results = compile_all(compiler, specs_of(shape));
   const std::string outcome = fmt::format("{} kernels compiled, {} for each of {} architectures; none was run",
                                           results.size(), results.size() / kGpuTargets.size(), kGpuTargets.size());

@@ -10,6 +10,9 @@
 #include <set>
 
 #include "allnorm/error.h"
+#include "allnorm/version.h"
+#include "cache/manifest.h"
+#include "dispatch/json_tree.h"
 #include "dispatch/table_search.h"
 #include "doctor.h"
 #include "jit/embedded.h"
@@ -140,6 +143,25 @@ void examine_table_of(const Env& env, const std::string& device, const std::stri
                            found.table->entry_count(), matches ? "these" : "other"));
 }
 
+void examine_prebuilt(const std::string& directory, Findings& findings) {
+  constexpr const char* kAdvice = "make it with `allnorm warm --output DIRECTORY`, or unset ALLNORM_PREBUILT_DIRS";
+  const std::string path = directory + "/" + std::string(cache::kManifestName);
+  const cache::ReadResult file = cache::FileSystem::real().read(path, cache::Trust::kAnyOwner);
+  std::string reason = file.status == cache::ReadResult::Status::kAbsent ? path + " is not there" : file.reason;
+  const auto manifest = file.status == cache::ReadResult::Status::kOk ? cache::parse_manifest(file.bytes, reason)
+                                                                      : std::optional<cache::Manifest>();
+  if (!manifest) {
+    findings.add(Status::kFail, "prebuilt kernels", reason, kAdvice);
+    return;
+  }
+  const bool same_library = manifest->library == ALLNORM_VERSION_STRING;
+  findings.add(
+      same_library ? Status::kOk : Status::kWarn, "prebuilt kernels",
+      fmt::format("{}: {} kernels, made by AllNorm {}", directory, manifest->entries.size(),
+                  printable(manifest->library)),
+      same_library ? "" : "this is AllNorm " ALLNORM_VERSION_STRING ", which looks for others; make them again");
+}
+
 }  // namespace
 
 Env examine_environment(Findings& findings) {
@@ -150,12 +172,13 @@ Env examine_environment(Findings& findings) {
 }
 
 void examine_cache(const Env& env, Findings& findings) {
-  if (!env.cache_enabled) {
-    findings.add(Status::kInfo, "cache", "off: " + env.cache_off_reason,
-                 env.cache_dir.empty() ? "set ALLNORM_CACHE_DIR to keep compiled kernels" : "");
-    return;
+  if (const std::string why = Env::why_not_kept(env.cache); !why.empty()) {
+    findings.add(Status::kInfo, "cache", "compiled kernels are not kept: " + why,
+                 env.cache.directory.empty() ? "set ALLNORM_CACHE_DIR to keep them" : "");
   }
-  examine_cache_folder(env.cache_dir, findings);
+  if (env.cache.mode == cache::Mode::kOff) return;
+  for (const std::string& directory : env.cache.prebuilt_directories) examine_prebuilt(directory, findings);
+  if (!env.cache.directory.empty()) examine_cache_folder(env.cache.directory, findings);
 }
 
 void examine_table(const Env& env, const std::vector<Gpu>& gpus, const std::string& kernel_digest, Findings& findings) {

@@ -158,7 +158,8 @@ Campaign make_campaign(const SimulateOptions& options) {
   if (mutation != nullptr) campaign.simulation.mutation = mutation->replacements;
   const Env env = Env::from_process();
   // Nobody calls the mutated kernels again.
-  if (env.cache_enabled && campaign.simulation.mutation.empty()) campaign.simulation.cache_directory = env.cache_dir;
+  const bool is_kept = Env::why_not_kept(env.cache).empty();
+  if (is_kept && campaign.simulation.mutation.empty()) campaign.simulation.cache_directory = env.cache.directory;
   campaign.schedule = options.schedule;
   campaign.first_seed = options.first_seed;
   const bool is_random =

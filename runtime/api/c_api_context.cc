@@ -1,4 +1,6 @@
 // The C ABI: contexts, memory and streams.
+#include <sstream>
+
 #include "api/c_api.h"
 #include "api/context_impl.h"
 
@@ -8,7 +10,15 @@ namespace {
 // Bytes of the first version of the struct, for ever: members that come later are not required.
 constexpr std::size_t kSmallestContextOptions = 24;
 
-constexpr allnorm_context_options kContextDefaults = {sizeof(allnorm_context_options), nullptr, nullptr, nullptr};
+constexpr allnorm_context_options kContextDefaults = {
+    sizeof(allnorm_context_options), nullptr, nullptr, nullptr, nullptr, nullptr};
+
+std::vector<std::string> split_folders(const std::string& text) {
+  std::vector<std::string> folders;
+  std::istringstream stream(text);
+  for (std::string folder; std::getline(stream, folder, ':');) folders.push_back(folder);
+  return folders;
+}
 
 Device& device_of(allnorm_context* context, std::int32_t device) {
   require_pointer(context, "context");
@@ -35,6 +45,8 @@ allnorm_status allnorm_context_create(const allnorm_context_options* options, al
       if (from.table_path != nullptr) to.table_path = from.table_path;
       if (from.cache_directory != nullptr) to.cache_directory = from.cache_directory;
       if (from.device != nullptr) to.device = from.device;
+      if (from.cache_mode != nullptr) to.cache_mode = from.cache_mode;
+      if (from.prebuilt_directories != nullptr) to.prebuilt_directories = split_folders(from.prebuilt_directories);
     }
     *context = reinterpret_cast<allnorm_context*>(new Context(to));
   });

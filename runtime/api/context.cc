@@ -20,6 +20,32 @@ Env read_environment() {
   return env;
 }
 
+void check_absolute(const char* argument, const std::string& path) {
+  if (!path.empty() && path.front() == '/') return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("ContextOptions::{}: \"{}\" was given; an absolute path is needed", argument, path));
+}
+
+/// The environment, but where the program says otherwise.
+Env with_options(Env env, const ContextOptions& options) {
+  if (!options.cache_mode.empty()) {
+    const std::optional<cache::Mode> mode = Env::parse_cache_mode(options.cache_mode);
+    if (!mode) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("ContextOptions::cache_mode: \"{}\" was given; allowed: {}",
+                                                           options.cache_mode, Env::kCacheModes));
+    }
+    env.cache.mode = *mode;
+  }
+  if (!options.cache_directory.empty()) {
+    check_absolute("cache_directory", options.cache_directory);
+    env.cache.directory = options.cache_directory;
+  }
+  for (const std::string& directory : options.prebuilt_directories) check_absolute("prebuilt_directories", directory);
+  env.cache.prebuilt_directories.insert(env.cache.prebuilt_directories.begin(), options.prebuilt_directories.begin(),
+                                        options.prebuilt_directories.end());
+  return env;
+}
+
 DeviceChoice choose_device(const std::string& option, const Env& env) {
   if (option.empty()) return env.device;
   const std::optional<DeviceChoice> choice = parse_device_choice(option);
@@ -34,12 +60,12 @@ DeviceChoice choose_device(const std::string& option, const Env& env) {
 }  // namespace
 
 Context::Impl::Impl(const ContextOptions& options)
-    : env_(read_environment()), options_(options), compiler_(env_, options.cache_directory), plans_(compiler_) {
+    : env_(with_options(read_environment(), options)), options_(options), compiler_(env_), plans_(compiler_) {
   open(choose_device(options.device, env_));
 }
 
 Context::Impl::Impl(const ContextOptions& options, const Env& env, const sim::MachineOptions& machine)
-    : env_(env), options_(options), compiler_(env_, options.cache_directory), plans_(compiler_) {
+    : env_(with_options(env, options)), options_(options), compiler_(env_), plans_(compiler_) {
   open_simulator(machine);
 }
 

@@ -15,6 +15,7 @@ const char* to_string(ErrorCode code) noexcept {
     case ErrorCode::kInvalidTable: return "invalid table";
     case ErrorCode::kInvalidEnvironment: return "invalid environment";
     case ErrorCode::kSimulation: return "simulation";
+    case ErrorCode::kCacheMiss: return "cache miss";
   }
   return "unknown error";
 }

@@ -131,19 +131,35 @@ void run(Workspace::Impl& workspace, const Call& call, Stream stream) {
   launch(workspace, plan, call.input.rows, stream);
 }
 
+using SpecSet = std::unordered_set<Spec, SpecHash>;
+
+/// What the call can need for any number of tokens up to its own.
 template <typename Call>
-void prepare_all(Workspace::Impl& workspace, const Call& call) {
+void collect_specs(const Workspace::Impl& workspace, const Call& call, SpecSet& specs) {
   if (call.input.rows == 0) return;
   Spec spec = spec_of(workspace, call);
   choose(workspace, call.input.rows, call.strategy, spec);
   check_capacity(workspace, call.input, spec.strategy);
-  std::unordered_set<Spec, SpecHash> specs;
   for (std::int64_t tokens = 1; tokens <= call.input.rows; tokens++) {
     choose(workspace, tokens, call.strategy, spec);
     specs.insert(spec);
   }
-  for (const Spec& each : specs) {
-    const Plan& plan = workspace.context.plans().get(workspace.device(), each);
+}
+
+void make_plans(Workspace::Impl& workspace, const SpecSet& specs, const PrepareOptions& options) {
+  if (options.parallel < 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("PrepareOptions::parallel: {} given, allowed: 0 or more", options.parallel));
+  }
+  PlanStore& store = workspace.context.plans();
+  const std::vector<Spec> list(specs.begin(), specs.end());
+  store.compile(list, static_cast<unsigned>(options.parallel), [&](const CompileStep& step) {
+    if (!options.on_progress) return;
+    const bool compiled = !step.kernel.from_disk_cache && !step.kernel.prebuilt;
+    options.on_progress({step.done, step.total, describe(step.spec), compiled, step.kernel.seconds});
+  });
+  for (const Spec& spec : list) {
+    const Plan& plan = store.get(workspace.device(), spec);
     resident_clusters(workspace, plan);  // throws where the ranks do not fit together
     workspace.plans.insert(plan);
   }
@@ -166,14 +182,24 @@ void allreduce(Workspace& workspace, const AllReduceCall& call, Stream stream) {
   run(workspace.impl(), call, stream);
 }
 
-void prepare(Workspace& workspace, const FusedCall& call) {
-  validate(call, call.quant != Quant::kNone, Pointers::kIgnored);
-  prepare_all(workspace.impl(), call);
+void prepare(Workspace& workspace, std::span<const FusedCall> calls, const PrepareOptions& options) {
+  SpecSet specs;
+  for (const FusedCall& call : calls) {
+    validate(call, call.quant != Quant::kNone, Pointers::kIgnored);
+    collect_specs(workspace.impl(), call, specs);
+  }
+  make_plans(workspace.impl(), specs, options);
 }
 
-void prepare(Workspace& workspace, const AllReduceCall& call) {
+void prepare(Workspace& workspace, const FusedCall& call, const PrepareOptions& options) {
+  prepare(workspace, std::span(&call, 1), options);
+}
+
+void prepare(Workspace& workspace, const AllReduceCall& call, const PrepareOptions& options) {
   validate(call, Pointers::kIgnored);
-  prepare_all(workspace.impl(), call);
+  SpecSet specs;
+  collect_specs(workspace.impl(), call, specs);
+  make_plans(workspace.impl(), specs, options);
 }
 
 }  // namespace allnorm

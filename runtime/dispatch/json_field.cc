@@ -98,6 +98,11 @@ std::int64_t JsonField::integer_of(std::span<const int> allowed) const {
   return node_->integer;
 }
 
+bool JsonField::boolean() const {
+  if (node_->kind != Kind::kBool) refuse("true or false");
+  return node_->text == "true";
+}
+
 double JsonField::positive_number(double largest) const {
   const bool number = node_->kind == Kind::kInteger || node_->kind == Kind::kNumber;
   if (!number || !(node_->number > 0 && node_->number <= largest)) {

@@ -41,6 +41,7 @@ class JsonField {
 
   std::int64_t integer(std::int64_t smallest, std::int64_t largest, std::string_view also_allowed = {}) const;
   std::int64_t integer_of(std::span<const int> allowed) const;
+  bool boolean() const;
   double positive_number(double largest) const;
   const std::string& string(std::size_t longest) const;
 

@@ -25,9 +25,19 @@ constexpr Env::Variable kVariables[] = {
      "set_log_level() wins."},
     {"ALLNORM_DEVICE", "cuda where there is a GPU, else sim",
      "What runs the kernels: cuda (GPUs, or an error), sim (8 simulated GPUs) or sim:N (N of them, 1 to 72)."},
-    {"ALLNORM_CACHE", "on", "on or off: whether compiled kernels are kept on disk."},
+    {"ALLNORM_CACHE", "normal",
+     "normal (compiled kernels are kept on disk), read-only (none is written), require-hit (a kernel that is not there "
+     "is an error) or off."},
     {"ALLNORM_CACHE_DIR", "$XDG_CACHE_HOME/allnorm or ~/.cache/allnorm",
      "Where compiled kernels are kept; an absolute path."},
+    {"ALLNORM_PREBUILT_DIRS", "",
+     "Directories that `allnorm warm --output` made, to look into first; absolute paths with colons between them."},
+    {"ALLNORM_CACHE_MAX_MB", "1024",
+     "The size of the user's cache in MiB (0 to 1000000; 0 is no limit): what was not used for longest goes."},
+    {"ALLNORM_LOCK_DIR", "$XDG_RUNTIME_DIR/allnorm or $ALLNORM_CACHE_DIR/locks",
+     "Where processes agree on who compiles what; an absolute path on a local disk."},
+    {"ALLNORM_RECORD_SPECS", "",
+     "A file to add each kernel to that the program needs, for `allnorm warm --manifest`; an absolute path."},
     {"ALLNORM_CONFIG_DIR", "$XDG_CONFIG_HOME/allnorm or ~/.config/allnorm",
      "Where the user's tuned tables lie, as tables/*.json; an absolute path."},
     {"ALLNORM_TABLE", "", "A tuned table to use before all others."},
@@ -46,6 +56,7 @@ constexpr Env::Variable kVariables[] = {
     {"NVSHMEM_DISABLE_NVLS", "", "1 forbids multicast, as it does for NVSHMEM."},
     {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "", "1 forbids multicast, as it does for PyTorch."},
     {"XDG_CACHE_HOME", "~/.cache", "The parent of the default ALLNORM_CACHE_DIR; ignored unless absolute."},
+    {"XDG_RUNTIME_DIR", "", "The parent of the default ALLNORM_LOCK_DIR; ignored unless absolute."},
     {"XDG_CONFIG_HOME", "~/.config", "The parent of the default ALLNORM_CONFIG_DIR; ignored unless absolute."},
     {"HOME", "", "The ~ of the defaults above; ignored unless absolute."},
     {"PATH", "/usr/bin:/bin", "Where the C++ compiler is looked for; folders that are not absolute are passed over."},
@@ -104,6 +115,27 @@ std::string path_or_name(const Env::Getter& get, const char* name, const char* w
     reject(name, value, fmt::format("an absolute path, or the name of a {} without a folder", what));
   }
   return value;
+}
+
+cache::Mode cache_mode(const Env::Getter& get, const char* name) {
+  const std::string value = text(get, name);
+  if (value.empty()) return cache::Mode::kNormal;
+  const std::optional<cache::Mode> mode = Env::parse_cache_mode(value);
+  if (!mode) reject(name, value, Env::kCacheModes);
+  return *mode;
+}
+
+std::int64_t max_cache_bytes(const Env::Getter& get, const char* name) {
+  constexpr std::int64_t kMiB = 1 << 20;
+  const std::string value = text(get, name);
+  if (value.empty()) return 1024 * kMiB;
+  std::int64_t megabytes = 0;
+  const char* const end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, megabytes);
+  if (error != std::errc() || stop != end || megabytes < 0 || megabytes > 1000000) {
+    reject(name, value, "a number of MiB from 0 (no limit) to 1000000");
+  }
+  return megabytes == 0 ? cache::kNoLimit : megabytes * kMiB;
 }
 
 double timeout(const Env::Getter& get, const char* name) {
@@ -176,6 +208,36 @@ void read_site_variables(const Env::Getter& get, Env& env) {
 
 std::span<const Env::Variable> Env::variables() noexcept { return kVariables; }
 
+std::optional<cache::Mode> Env::parse_cache_mode(const std::string& text) noexcept {
+  if (text == "normal") return cache::Mode::kNormal;
+  if (text == "read-only") return cache::Mode::kReadOnly;
+  if (text == "require-hit") return cache::Mode::kRequireHit;
+  if (text == "off") return cache::Mode::kOff;
+  return std::nullopt;
+}
+
+std::vector<std::string> Env::parse_folders(const char* name, const std::string& text) {
+  std::vector<std::string> folders;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(':', begin), text.size());
+    std::string folder = text.substr(begin, end - begin);
+    if (!is_absolute(folder)) reject(name, text, "absolute paths with colons between them");
+    folders.push_back(std::move(folder));
+    begin = end + 1;
+  }
+  return folders;
+}
+
+std::string Env::why_not_kept(const cache::CacheOptions& options) {
+  switch (options.mode) {
+    case cache::Mode::kOff: return "ALLNORM_CACHE=off";
+    case cache::Mode::kReadOnly: return "ALLNORM_CACHE=read-only";
+    case cache::Mode::kRequireHit: return "ALLNORM_CACHE=require-hit";
+    case cache::Mode::kNormal: break;
+  }
+  return options.directory.empty() ? "none of ALLNORM_CACHE_DIR, XDG_CACHE_HOME and HOME says where to keep them" : "";
+}
+
 Env Env::from_process() {
   return parse([](const char* name) { return static_cast<const char*>(::secure_getenv(name)); });
 }
@@ -186,14 +248,14 @@ Env Env::parse(const Getter& get) {
   env.log_level = allnorm::log_level(get, "ALLNORM_LOG");
   env.device = device_choice(get, "ALLNORM_DEVICE");
 
-  const bool cache_wanted = choice(get, "ALLNORM_CACHE", "off", "on", true);
-  env.cache_dir = user_directory(absolute_path(get, "ALLNORM_CACHE_DIR"), text(get, "XDG_CACHE_HOME"), home, "/.cache");
-  env.cache_enabled = cache_wanted && !env.cache_dir.empty();
-  if (!cache_wanted) {
-    env.cache_off_reason = "ALLNORM_CACHE=off";
-  } else if (env.cache_dir.empty()) {
-    env.cache_off_reason = "none of ALLNORM_CACHE_DIR, XDG_CACHE_HOME and HOME says where to keep it";
-  }
+  env.cache.mode = cache_mode(get, "ALLNORM_CACHE");
+  env.cache.directory =
+      user_directory(absolute_path(get, "ALLNORM_CACHE_DIR"), text(get, "XDG_CACHE_HOME"), home, "/.cache");
+  env.cache.prebuilt_directories = parse_folders("ALLNORM_PREBUILT_DIRS", text(get, "ALLNORM_PREBUILT_DIRS"));
+  env.cache.max_bytes = max_cache_bytes(get, "ALLNORM_CACHE_MAX_MB");
+  env.cache.lock_directory =
+      user_directory(absolute_path(get, "ALLNORM_LOCK_DIR"), text(get, "XDG_RUNTIME_DIR"), "", "");
+  env.record_specs = absolute_path(get, "ALLNORM_RECORD_SPECS");
   env.config_dir =
       user_directory(absolute_path(get, "ALLNORM_CONFIG_DIR"), text(get, "XDG_CONFIG_HOME"), home, "/.config");
 

@@ -10,11 +10,15 @@
 #ifndef ALLNORM_ENV_ENV_H_
 #define ALLNORM_ENV_ENV_H_
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "allnorm/log.h"
+#include "cache/cache.h"
 #include "env/device_choice.h"
 
 namespace allnorm {
@@ -43,9 +47,8 @@ struct Env {
 
   DeviceChoice device;  ///< What runs the kernels.
 
-  bool cache_enabled = false;
-  std::string cache_off_reason;  ///< Why not, where cache_enabled is false.
-  std::string cache_dir;         ///< Absolute; empty where there is no place for it.
+  cache::CacheOptions cache;
+  std::string record_specs;  ///< Absolute; empty: nothing is recorded.
 
   std::string nvrtc_path;   ///< Empty: the loader's search path.
   std::string driver_path;  ///< Empty: the loader's search path.
@@ -73,6 +76,14 @@ struct Env {
 
   /// The same from any source of variables, each of which is asked for once.
   static Env parse(const Getter& get);
+
+  /// What ALLNORM_CACHE may be: "normal", "read-only", "require-hit" or "off"; nothing for another text.
+  static std::optional<cache::Mode> parse_cache_mode(const std::string& text) noexcept;
+  static constexpr const char* kCacheModes = "normal, read-only, require-hit or off";
+  /// A list of folders with colons between them. Throws kInvalidEnvironment unless each is absolute; `name` says whose.
+  static std::vector<std::string> parse_folders(const char* name, const std::string& text);
+  /// Why compiled kernels are not kept; empty where they are.
+  static std::string why_not_kept(const cache::CacheOptions& options);
 
   /// All variables that parse() asks for, in the order for printing.
   static std::span<const Variable> variables() noexcept;

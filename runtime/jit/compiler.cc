@@ -8,6 +8,7 @@
 
 #include "allnorm/error.h"
 #include "allnorm/version.h"
+#include "dispatch/spec_text.h"
 #include "env/log.h"
 #include "jit/dump.h"
 #include "jit/specialize.h"
@@ -17,22 +18,17 @@ namespace {
 
 constexpr int kKeySchema = 1;
 
+/// Somebody who compiles a kernel takes a second at most, but may have stopped.
+constexpr std::chrono::milliseconds kLongestWait = std::chrono::seconds(10);
+
+void warn(const std::string& reason) { log::warn("cache: {}", reason); }
+
 }  // namespace
 
-KernelCompiler::KernelCompiler(const Env& env, const std::string& cache_directory)
-    : env_(env), sources_(env.kernel_dir) {
-  const bool off = !env_.cache_enabled && !env_.cache_dir.empty();  // ALLNORM_CACHE=off, not just no place for it
-  if (!cache_directory.empty() && !off) {
-    if (cache_directory.front() != '/') {
-      throw Error(
-          ErrorCode::kInvalidArgument,
-          fmt::format("ContextOptions::cache_directory: {} was given; an absolute path is needed", cache_directory));
-    }
-    store_.emplace(cache_directory);
-  } else if (env_.cache_enabled) {
-    store_.emplace(env_.cache_dir);
-  } else {
-    log::info("compiled kernels are not kept: {}", env_.cache_off_reason);
+KernelCompiler::KernelCompiler(const Env& env, cache::FileSystem& files)
+    : env_(env), sources_(env.kernel_dir), cache_(env.cache, warn, files), recorder_(env.record_specs, files) {
+  if (const std::string why = Env::why_not_kept(env_.cache); !why.empty()) {
+    log::info("compiled kernels are not kept: {}", why);
   }
 }
 
@@ -78,25 +74,69 @@ ContextStatistics KernelCompiler::statistics() const {
   return statistics;
 }
 
-CompiledKernel KernelCompiler::compile(const Spec& spec) {
+CompiledKernel KernelCompiler::compile(const Spec& spec) { return *compile_within(spec, kLongestWait); }
+
+std::optional<CompiledKernel> KernelCompiler::compile_unless_busy(const Spec& spec) {
+  return compile_within(spec, std::chrono::milliseconds(0));
+}
+
+std::optional<CompiledKernel> KernelCompiler::compile_within(const Spec& spec, std::chrono::milliseconds limit) {
   check_spec(spec);
+  recorder_.record(spec);
+  const bool may_compile = cache_.mode() != cache::Mode::kRequireHit;
   // Who asks for a dump wants the compiler to run.
-  if (!env_.dump.any()) {
-    if (auto found = find_prebuilt(spec)) return std::move(*found);
-    if (auto found = find_on_disk(spec, key(spec))) return std::move(*found);
+  if (env_.dump.any() && may_compile) return compile_anew(spec);
+  if (auto found = find_prebuilt(spec)) return found;
+  if (!may_compile) {
+    try {
+      if (auto found = find_own(spec)) return found;
+    } catch (const Error& error) {  // for host: no compiler, and so no key
+      if (error.code() != ErrorCode::kCompiler) throw;
+    }
+    refuse_to_compile(spec);
   }
+  check_not_rejected(spec);
+  if (cache_.store() == nullptr) return compile_anew(spec);
+  if (auto found = find_own(spec)) return found;
+  const cache::SingleFlight::Turn turn = cache_.enter(key(spec).hex, limit);
+  if (turn.state() == cache::SingleFlight::Turn::State::kBusy && limit.count() == 0) return std::nullopt;
+  // Whoever had the turn before us may have compiled it.
+  if (auto found = find_own(spec)) return found;
   return compile_anew(spec);
+}
+
+void KernelCompiler::refuse_to_compile(const Spec& spec) const {
+  const cache::CacheOptions& options = cache_.options();
+  std::vector<std::string> places = options.prebuilt_directories;
+  if (!options.directory.empty()) places.push_back(options.directory);
+  throw Error(ErrorCode::kCacheMiss,
+              fmt::format("a kernel is not in the cache, and the mode require-hit forbids to compile it: {}. Looked "
+                          "into: {}. This makes it: {}",
+                          describe(spec), fmt::join(places, ", "), warm_command(spec)));
+}
+
+void KernelCompiler::check_not_rejected(const Spec& spec) {
+  const std::lock_guard lock(rejected_mutex_);
+  if (const auto found = rejected_.find(spec); found != rejected_.end()) throw found->second;
 }
 
 CompiledKernel KernelCompiler::compile_anew(const Spec& spec) {
   check_spec(spec);
+  if (cache_.mode() == cache::Mode::kRequireHit) refuse_to_compile(spec);
+  check_not_rejected(spec);
   const cache::Key cache_key = key(spec);
   const std::string source = specialized_source(spec);
   const auto begin = std::chrono::steady_clock::now();
   CompiledKernel kernel;
   kernel.entry_name = kernel_name(spec.strategy);
-  kernel.binary = spec.target == Target::kHost ? run_host_compiler(spec, cache_key.hex, source)
-                                               : run_nvrtc(spec, cache_key.hex, source);
+  try {
+    kernel.binary = spec.target == Target::kHost ? run_host_compiler(spec, cache_key.hex, source)
+                                                 : run_nvrtc(spec, cache_key.hex, source);
+  } catch (const KernelRejected& rejected) {
+    const std::lock_guard lock(rejected_mutex_);
+    rejected_.emplace(spec, rejected);
+    throw;
+  }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
   kernel.seconds = elapsed.count();
   compiled_++;
@@ -121,29 +161,35 @@ std::vector<std::byte> KernelCompiler::run_host_compiler(const Spec& spec, const
   return std::move(result.library);
 }
 
-std::optional<CompiledKernel> KernelCompiler::find_prebuilt(const Spec& spec) const {
-  if (prebuilt_.empty()) return std::nullopt;
-  const auto found = prebuilt_.find(prebuilt_key(spec));
-  if (found == prebuilt_.end()) return std::nullopt;
-  const PrebuiltKernel& kernel = found->second;
-  return CompiledKernel{{kernel.binary.begin(), kernel.binary.end()}, std::string(kernel.entry_name), false, 0.0, true};
+std::optional<CompiledKernel> KernelCompiler::find_prebuilt(const Spec& spec) {
+  if (prebuilt_.empty() && !cache_.has_prebuilt()) return std::nullopt;
+  const std::string key = prebuilt_key(spec);
+  if (const auto found = prebuilt_.find(key); found != prebuilt_.end()) {
+    const PrebuiltKernel& kernel = found->second;
+    return CompiledKernel{
+        {kernel.binary.begin(), kernel.binary.end()}, std::string(kernel.entry_name), false, 0.0, true};
+  }
+  if (auto entry = cache_.find_prebuilt(to_string(spec.target), key)) return hit(std::move(*entry));
+  return std::nullopt;
 }
 
-std::optional<CompiledKernel> KernelCompiler::find_on_disk(const Spec& spec, const cache::Key& key) {
-  if (!store_) return std::nullopt;
-  std::string reason;
-  const auto entry = store_->get(to_string(spec.target), key.hex, reason);
-  if (!reason.empty()) log::warn("cache: {}", reason);
-  if (!entry) return std::nullopt;
+std::optional<CompiledKernel> KernelCompiler::find_own(const Spec& spec) {
+  if (cache_.store() == nullptr) return std::nullopt;
+  if (auto entry = cache_.find_own(to_string(spec.target), key(spec).hex)) return hit(std::move(*entry));
+  return std::nullopt;
+}
+
+CompiledKernel KernelCompiler::hit(cache::Entry entry) {
   disk_hits_++;
-  const auto* bytes = reinterpret_cast<const std::byte*>(entry->payload.data());
-  return CompiledKernel{{bytes, bytes + entry->payload.size()}, entry->kernel_name, true};
+  const auto* bytes = reinterpret_cast<const std::byte*>(entry.payload.data());
+  return {{bytes, bytes + entry.payload.size()}, std::move(entry.kernel_name), true};
 }
 
 void KernelCompiler::keep_on_disk(const Spec& spec, const cache::Key& key, const CompiledKernel& kernel) {
-  if (!store_) return;
+  if (cache_.store() == nullptr || cache_.mode() != cache::Mode::kNormal) return;
   nlohmann::json provenance;
   for (const auto& [name, value] : key.fields) provenance["key"][name] = value;
+  provenance["spec"] = nlohmann::json::parse(to_json(spec));
   if (spec.target == Target::kHost) {
     provenance["compiler"] = host_compiler().path();
   } else {
@@ -154,8 +200,7 @@ void KernelCompiler::keep_on_disk(const Spec& spec, const cache::Key& key, const
                            kernel.entry_name,
                            provenance.dump(),
                            {reinterpret_cast<const char*>(kernel.binary.data()), kernel.binary.size()}};
-  std::string reason;
-  if (!store_->put(to_string(spec.target), entry, reason)) log::warn("cache: {}", reason);
+  cache_.keep(to_string(spec.target), entry);
 }
 
 }  // namespace allnorm

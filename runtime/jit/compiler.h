@@ -2,12 +2,14 @@
 // system's C++ compiler.
 //
 // NVRTC is loaded when the first kernel must really be compiled: a process whose kernels are all in the cache does not
-// need it. The C++ compiler is looked for when a kernel for `host` is asked for that is not prebuilt. Any thread; two
-// threads that ask for one Spec at once may both compile it (the PlanStore above prevents it).
+// need it. The C++ compiler is looked for when a kernel for `host` is asked for that is not prebuilt. Of the threads
+// and processes that ask for one Spec at once, one compiles it, as far as locks go. A kernel that a compiler has
+// rejected is not tried again. Any thread.
 #ifndef ALLNORM_JIT_COMPILER_H_
 #define ALLNORM_JIT_COMPILER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -19,21 +21,23 @@
 #include <vector>
 
 #include "allnorm/context.h"
+#include "cache/cache.h"
 #include "cache/key.h"
-#include "cache/store.h"
 #include "dispatch/spec.h"
 #include "env/env.h"
 #include "jit/host_compiler.h"
+#include "jit/kernel_rejected.h"
 #include "jit/kernel_sources.h"
 #include "jit/nvrtc.h"
+#include "jit/spec_recorder.h"
 
 namespace allnorm {
 
 struct CompiledKernel {
   std::vector<std::byte> binary;
   std::string entry_name;
-  bool from_disk_cache = false;
-  double seconds = 0.0;  ///< In the compiler; 0 from the cache.
+  bool from_disk_cache = false;  ///< Or from a prebuilt directory.
+  double seconds = 0.0;          ///< In the compiler; 0 from the cache.
   bool prebuilt = false;
 };
 
@@ -46,11 +50,13 @@ struct PrebuiltKernel {
 
 class KernelCompiler {
  public:
-  /// `cache_directory` overrides the environment's; the cache is off if both are empty or the environment says so.
-  KernelCompiler(const Env& env, const std::string& cache_directory);
+  /// With the cache that the environment says. `files` outlives this object.
+  explicit KernelCompiler(const Env& env, cache::FileSystem& files = cache::FileSystem::real());
 
-  /// Throws kInvalidArgument (no such kernel), kCompiler.
+  /// Throws kInvalidArgument (no such kernel), kCompiler, kCacheMiss.
   CompiledKernel compile(const Spec& spec);
+  /// The same, or nothing if somebody else compiles it just now.
+  std::optional<CompiledKernel> compile_unless_busy(const Spec& spec);
   /// The same without looking at prebuilt kernels or the disk; what is there is replaced.
   CompiledKernel compile_anew(const Spec& spec);
 
@@ -68,21 +74,28 @@ class KernelCompiler {
   const Nvrtc& nvrtc();
   /// Looks for it if need be. Throws kCompiler.
   const HostCompiler& host_compiler();
-  const cache::Store* store() const noexcept { return store_ ? &*store_ : nullptr; }
+  const cache::Cache& cache() const noexcept { return cache_; }
   /// compiled, disk_hits and compile_seconds.
   ContextStatistics statistics() const;
 
  private:
+  std::optional<CompiledKernel> compile_within(const Spec& spec, std::chrono::milliseconds limit);
   cache::KeyBuilder key_of(const Spec& spec) const;
   std::vector<std::byte> run_nvrtc(const Spec& spec, const std::string& key, const std::string& source);
   std::vector<std::byte> run_host_compiler(const Spec& spec, const std::string& key, const std::string& source);
-  std::optional<CompiledKernel> find_prebuilt(const Spec& spec) const;
-  std::optional<CompiledKernel> find_on_disk(const Spec& spec, const cache::Key& key);
+  std::optional<CompiledKernel> find_prebuilt(const Spec& spec);
+  std::optional<CompiledKernel> find_own(const Spec& spec);
+  CompiledKernel hit(cache::Entry entry);
+  [[noreturn]] void refuse_to_compile(const Spec& spec) const;
+  void check_not_rejected(const Spec& spec);
   void keep_on_disk(const Spec& spec, const cache::Key& key, const CompiledKernel& kernel);
 
   Env env_;
   KernelSources sources_;
-  std::optional<cache::Store> store_;
+  cache::Cache cache_;
+  SpecRecorder recorder_;
+  std::mutex rejected_mutex_;
+  std::unordered_map<Spec, KernelRejected, SpecHash> rejected_;
   std::once_flag nvrtc_once_;
   std::shared_ptr<const Nvrtc> nvrtc_;
   std::once_flag host_compiler_once_;

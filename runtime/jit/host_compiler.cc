@@ -13,6 +13,7 @@
 
 #include "allnorm/error.h"
 #include "env/temporary_folder.h"
+#include "jit/kernel_rejected.h"
 #include "jit/run_program.h"
 
 namespace allnorm {
@@ -95,7 +96,10 @@ HostCompiler::Result HostCompiler::compile(const std::string& source, const std:
   program.arguments.insert(program.arguments.end(), options.begin(), options.end());
   const ProgramEnd end = run_program(program);
   if (!end.succeeded) {
-    throw Error(ErrorCode::kCompiler, fmt::format("{} cannot compile {}: {}\n{}", path_, name, end.how, end.output));
+    const std::string message = fmt::format("{} cannot compile {}: {}\n{}", path_, name, end.how, end.output);
+    // A fault of the source, as every compiler says it; not one of the disk, say.
+    if (end.output.find(": error: ") != std::string::npos) throw KernelRejected(message);
+    throw Error(ErrorCode::kCompiler, message);
   }
   std::ifstream file(folder / kOutput, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "allnorm/error.h"
+#include "jit/kernel_rejected.h"
 
 namespace allnorm {
 namespace {
@@ -119,8 +120,10 @@ Nvrtc::Result Nvrtc::compile(const std::string& source, const std::string& name,
     result.log.pop_back();  // the terminating zero
   }
   if (compiled != NVRTC_SUCCESS) {
-    throw Error(ErrorCode::kCompiler, fmt::format("NVRTC {} cannot compile {}: {}\n{}", version(), name,
-                                                  get_error_string_(compiled), result.log));
+    const std::string message =
+        fmt::format("NVRTC {} cannot compile {}: {}\n{}", version(), name, get_error_string_(compiled), result.log);
+    if (compiled == NVRTC_ERROR_COMPILATION) throw KernelRejected(message);
+    throw Error(ErrorCode::kCompiler, message);
   }
   check(get_cubin_size_(program, &size), "nvrtcGetCUBINSize");
   result.cubin.resize(size);

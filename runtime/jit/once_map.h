@@ -42,6 +42,12 @@ class OnceMap {
     return *future.get();
   }
 
+  /// Whether it is made, or being made.
+  bool contains(const Key& key) {
+    const std::lock_guard lock(mutex_);
+    return values_.contains(key);
+  }
+
  private:
   std::mutex mutex_;
   std::unordered_map<Key, std::shared_future<std::unique_ptr<Value>>, Hash> values_;

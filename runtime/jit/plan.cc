@@ -1,5 +1,9 @@
 #include "jit/plan.h"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "allnorm/error.h"
 #include "env/log.h"
 #include "jit/specialize.h"
@@ -8,6 +12,18 @@ namespace allnorm {
 
 const Plan& PlanStore::get(Device& device, const Spec& spec) {
   return plans_.get({&device, spec}, [&] { return make(device, spec); });
+}
+
+void PlanStore::compile(std::span<const Spec> specs, unsigned parallel,
+                        std::function<void(const CompileStep&)> on_ready) {
+  std::vector<Spec> missing;
+  std::copy_if(specs.begin(), specs.end(), std::back_inserter(missing),
+               [&](const Spec& spec) { return !kernels_.contains(spec); });
+  const auto keep = [&](const CompileStep& step) {
+    kernels_.get(step.spec, [&] { return std::make_unique<CompiledKernel>(step.kernel); });
+    if (on_ready) on_ready(step);
+  };
+  CompilePool{compiler_, parallel, keep}.compile_all(missing);
 }
 
 std::unique_ptr<Plan> PlanStore::make(Device& device, const Spec& spec) {

@@ -7,10 +7,13 @@
 #define ALLNORM_JIT_PLAN_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <span>
 
 #include "device/device.h"
 #include "dispatch/spec.h"
+#include "jit/compile_pool.h"
 #include "jit/compiler.h"
 #include "jit/once_map.h"
 
@@ -25,8 +28,11 @@ class PlanStore {
  public:
   explicit PlanStore(KernelCompiler& compiler) : compiler_(compiler) {}
 
-  /// Throws kInvalidArgument, kCompiler, kDriver, kUnsupported.
+  /// Throws kInvalidArgument, kCompiler, kCacheMiss, kDriver, kUnsupported.
   const Plan& get(Device& device, const Spec& spec);
+
+  /// Compiles those of the Specs that no Plan needs yet, several at once, for get() to load; as CompilePool does.
+  void compile(std::span<const Spec> specs, unsigned parallel, std::function<void(const CompileStep&)> on_ready);
   std::uint64_t loaded() const noexcept { return loaded_; }
 
  private:

@@ -167,8 +167,8 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
   CLI11_PARSE(app, argc, argv);
   try {
     allnorm::Env env = allnorm::Env::from_process();
-    env.cache_enabled = false;
-    allnorm::KernelCompiler compiler(env, "");
+    env.cache.mode = allnorm::cache::Mode::kOff;
+    allnorm::KernelCompiler compiler(env);
     const std::vector<Spec> specs = chosen_specs(all ? 0 : sample, seed);
     compiler.compile_anew(specs.front());  // loads NVRTC, which is not a compile time
     std::vector<Timing> timings = compile_all(compiler, specs, workers);

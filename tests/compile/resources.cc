@@ -89,8 +89,8 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
   CLI11_PARSE(app, argc, argv);
   try {
     Env env = Env::from_process();
-    env.cache_enabled = false;
-    KernelCompiler compiler(env, "");
+    env.cache.mode = cache::Mode::kOff;
+    KernelCompiler compiler(env);
     compiler.nvrtc();
     std::vector<Spec> specs = default_specs(parse_target(target));
     if (!all) {

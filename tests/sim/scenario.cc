@@ -68,7 +68,7 @@ std::unique_ptr<Context> make_context(const Scenario& scenario, const std::strin
   options.table_path = scenario.table_path;
   Env env = Env::from_process();
   env.kernel_dir = kernel_dir;
-  if (cache_directory.empty()) env.cache_enabled = false;
+  if (cache_directory.empty()) env.cache.mode = cache::Mode::kOff;
   sim::MachineOptions machine;
   machine.devices = (scenario.world_size + scenario.ranks_per_gpu - 1) / scenario.ranks_per_gpu;
   machine.multiprocessors = scenario.multiprocessors;

@@ -30,6 +30,12 @@ inline Env host_env() {
   return env;
 }
 
+/// The environment, with a cache there.
+inline Env with_cache(Env env, const std::string& directory) {
+  env.cache.directory = directory;
+  return env;
+}
+
 /// A shell script that can be run. It says that it is a compiler, unless the script has something else to say.
 inline std::string make_program(const std::string& path, const std::string& script) {
   std::ofstream(path)

@@ -39,6 +39,7 @@ static_assert(same(ALLNORM_COMPILER, ErrorCode::kCompiler));
 static_assert(same(ALLNORM_INVALID_TABLE, ErrorCode::kInvalidTable));
 static_assert(same(ALLNORM_INVALID_ENVIRONMENT, ErrorCode::kInvalidEnvironment));
 static_assert(same(ALLNORM_SIMULATION, ErrorCode::kSimulation));
+static_assert(same(ALLNORM_CACHE_MISS, ErrorCode::kCacheMiss));
 
 static_assert(same(ALLNORM_F32, DataType::kF32));
 static_assert(same(ALLNORM_F16, DataType::kF16));
@@ -110,6 +111,7 @@ TEST_CASE("C: the version is that of the headers, and every status has its word"
   CHECK(std::string(allnorm_status_name(ALLNORM_OK)) == "ok");
   CHECK(std::string(allnorm_status_name(ALLNORM_NOT_PREPARED)) == "not prepared");
   CHECK(std::string(allnorm_status_name(ALLNORM_SIMULATION)) == "simulation");
+  CHECK(std::string(allnorm_status_name(ALLNORM_CACHE_MISS)) == "cache miss");
   CHECK(std::string(allnorm_status_name(ALLNORM_INTERNAL)) == "internal");
   CHECK(std::string(allnorm_status_name(55)) == "unknown error");
 }

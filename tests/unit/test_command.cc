@@ -145,7 +145,8 @@ TEST_CASE("compile says what is missing", "[command]") {
   CHECK(contains(no_folder.err, "allnorm: --out: \"/nonexistent/kernel.cubin\" cannot be written"));
   const Outcome bad_variable = run("compile", "ALLNORM_CACHE=maybe");
   CHECK(bad_variable.code == 3);
-  CHECK(contains(bad_variable.err, "allnorm: ALLNORM_CACHE=\"maybe\" is not allowed: it must be off or on"));
+  CHECK(contains(bad_variable.err,
+                 "allnorm: ALLNORM_CACHE=\"maybe\" is not allowed: it must be normal, read-only, require-hit or off"));
 }
 
 TEST_CASE("doctor without a driver finds the rest and fails in words", "[command]") {

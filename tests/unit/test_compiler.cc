@@ -19,6 +19,7 @@ using allnorm::testing::error_of;
 using allnorm::testing::host_env;
 using allnorm::testing::host_spec;
 using allnorm::testing::make_program;
+using allnorm::testing::with_cache;
 
 namespace {
 
@@ -33,7 +34,7 @@ const std::vector<std::byte> kBytes = {std::byte{1}, std::byte{2}};
 }  // namespace
 
 TEST_CASE("the key of a cubin is made of these fields, and needs no compiler") {
-  KernelCompiler compiler(without_compiler(), "");
+  KernelCompiler compiler(without_compiler());
   Spec spec = host_spec();
   spec.target = Target::kSm90a;
   const cache::Key expected = cache::KeyBuilder()
@@ -53,14 +54,14 @@ TEST_CASE("the key of a cubin is made of these fields, and needs no compiler") {
 TEST_CASE("the key of a kernel for host changes with the compiler, the prebuilt key does not") {
   const Folder folder;
   Env env = host_env();
-  KernelCompiler system(env, "");
+  KernelCompiler system(env);
   env.cxx_path = make_program(folder / "compiler", "exit 1");
-  KernelCompiler other(env, "");
+  KernelCompiler other(env);
   CHECK(system.key(host_spec()).hex != other.key(host_spec()).hex);
   const std::pair<std::string, std::string> field = {"compiler", "test compiler 1, test-machine"};
   CHECK(other.key(host_spec()).fields.back() == field);
   CHECK(system.prebuilt_key(host_spec()) == other.prebuilt_key(host_spec()));
-  CHECK(system.prebuilt_key(host_spec()) == KernelCompiler(without_compiler(), "").prebuilt_key(host_spec()));
+  CHECK(system.prebuilt_key(host_spec()) == KernelCompiler(without_compiler()).prebuilt_key(host_spec()));
   CHECK(system.prebuilt_key(host_spec()) != system.key(host_spec()).hex);
 }
 
@@ -68,20 +69,20 @@ TEST_CASE("a kernel for host is kept with its compiler, and found again") {
   const Folder folder;
   Env env = host_env();
   env.nvrtc_path = "/nonexistent/libnvrtc.so";
-  KernelCompiler first(env, folder / "cache");
+  KernelCompiler first(with_cache(env, folder / "cache"));
   const CompiledKernel compiled = first.compile(host_spec());
   CHECK_FALSE(compiled.from_disk_cache);
   CHECK(compiled.entry_name == "allnorm_one_shot");
   CHECK(compiled.seconds > 0);
   std::string reason;
-  const auto entry = first.store()->get("host", first.key(host_spec()).hex, reason).value_or(cache::Entry{});
+  const auto entry = first.cache().store()->get("host", first.key(host_spec()).hex, reason).value_or(cache::Entry{});
   REQUIRE(entry.provenance != "");
   const auto provenance = nlohmann::json::parse(entry.provenance);
   CHECK(provenance["compiler"] == first.host_compiler().path());
   CHECK(provenance["key"]["compiler"] == first.host_compiler().identity());
   CHECK_FALSE(provenance.contains("nvrtc"));
 
-  KernelCompiler second(env, folder / "cache");
+  KernelCompiler second(with_cache(env, folder / "cache"));
   const CompiledKernel found = second.compile(host_spec());
   CHECK(found.from_disk_cache);
   CHECK(found.binary == compiled.binary);
@@ -91,7 +92,7 @@ TEST_CASE("a kernel for host is kept with its compiler, and found again") {
 
 TEST_CASE("without a compiler a kernel for host is an error unless it is prebuilt") {
   Env env = without_compiler();
-  KernelCompiler compiler(env, "");
+  KernelCompiler compiler(env);
   const auto message = error_of(ErrorCode::kCompiler, [&] { compiler.compile(host_spec()); });
   CHECK(message.find("no C++ compiler was found") != std::string::npos);
 
@@ -111,7 +112,7 @@ TEST_CASE("without a compiler a kernel for host is an error unless it is prebuil
 
 TEST_CASE("a prebuilt kernel comes before the cache, and compile_anew passes it over") {
   const Folder folder;
-  KernelCompiler compiler(host_env(), folder / "cache");
+  KernelCompiler compiler(with_cache(host_env(), folder / "cache"));
   const std::vector<std::byte> compiled = compiler.compile(host_spec()).binary;
   const std::string key = compiler.prebuilt_key(host_spec());
   const PrebuiltKernel kernel{key, "allnorm_one_shot", kBytes};
@@ -125,7 +126,7 @@ TEST_CASE("a dump of a kernel for host has its source and log") {
   Env env = host_env();
   env.dump = {true, true, true, true};
   env.dump_dir = folder / "dump";
-  KernelCompiler compiler(env, "");
+  KernelCompiler compiler(env);
   const PrebuiltKernel kernel{"", "", kBytes};
   compiler.add_prebuilt({&kernel, 1});
   CHECK(compiler.compile(host_spec()).binary.size() > 1000);

@@ -39,9 +39,9 @@ std::string rejection(const std::string& name, const std::string& value) {
 TEST_CASE("without variables the defaults hold, and the cache is off with a reason") {
   const Env env = parse({});
   CHECK(env.log_level == LogLevel::kWarn);
-  CHECK_FALSE(env.cache_enabled);
-  CHECK(env.cache_off_reason.find("HOME") != std::string::npos);
-  CHECK(env.cache_dir.empty());
+  CHECK(env.cache.mode == cache::Mode::kNormal);
+  CHECK(Env::why_not_kept(env.cache).find("HOME") != std::string::npos);
+  CHECK(env.cache.directory.empty());
   CHECK(env.config_dir.empty());
   CHECK(env.nvrtc_path.empty());
   CHECK(env.driver_path.empty());
@@ -63,7 +63,7 @@ TEST_CASE("an empty variable counts as unset") {
   const Env env = parse(all);
   CHECK(env.timeout_seconds == 30.0);
   CHECK(env.log_level == LogLevel::kWarn);
-  CHECK(env.cache_dir.empty());
+  CHECK(env.cache.directory.empty());
   CHECK_FALSE(env.multicast_forbidden);
 }
 
@@ -84,11 +84,11 @@ TEST_CASE("each variable is asked for once, and the table of variables is comple
 }
 
 TEST_CASE("the cache's folder is the own variable, then XDG, then home") {
-  CHECK(parse({{"HOME", "/h"}}).cache_dir == "/h/.cache/allnorm");
-  CHECK(parse({{"HOME", "/h"}, {"XDG_CACHE_HOME", "/x"}}).cache_dir == "/x/allnorm");
-  CHECK(parse({{"HOME", "/h"}, {"XDG_CACHE_HOME", "/x"}, {"ALLNORM_CACHE_DIR", "/a/b"}}).cache_dir == "/a/b");
-  CHECK(parse({{"HOME", "/h"}}).cache_enabled);
-  CHECK(parse({{"HOME", "/h"}}).cache_off_reason.empty());
+  CHECK(parse({{"HOME", "/h"}}).cache.directory == "/h/.cache/allnorm");
+  CHECK(parse({{"HOME", "/h"}, {"XDG_CACHE_HOME", "/x"}}).cache.directory == "/x/allnorm");
+  CHECK(parse({{"HOME", "/h"}, {"XDG_CACHE_HOME", "/x"}, {"ALLNORM_CACHE_DIR", "/a/b"}}).cache.directory == "/a/b");
+  CHECK(parse({{"HOME", "/h"}}).cache.mode == cache::Mode::kNormal);
+  CHECK(Env::why_not_kept(parse({{"HOME", "/h"}}).cache).empty());
 }
 
 TEST_CASE("the configuration folder is the own variable, then XDG, then home") {
@@ -98,8 +98,8 @@ TEST_CASE("the configuration folder is the own variable, then XDG, then home") {
 }
 
 TEST_CASE("relative folders of others are ignored, own ones are refused") {
-  CHECK(parse({{"HOME", "/h"}, {"XDG_CACHE_HOME", "x"}}).cache_dir == "/h/.cache/allnorm");
-  CHECK(parse({{"HOME", "h"}}).cache_dir.empty());
+  CHECK(parse({{"HOME", "/h"}, {"XDG_CACHE_HOME", "x"}}).cache.directory == "/h/.cache/allnorm");
+  CHECK(parse({{"HOME", "h"}}).cache.directory.empty());
   CHECK_FALSE(rejection("ALLNORM_CACHE_DIR", "cache").empty());
   CHECK_FALSE(rejection("ALLNORM_CACHE_DIR", "~/cache").empty());
   CHECK_FALSE(rejection("ALLNORM_CONFIG_DIR", "./c").empty());
@@ -107,9 +107,11 @@ TEST_CASE("relative folders of others are ignored, own ones are refused") {
 
 TEST_CASE("the cache can be turned off") {
   const Env env = parse({{"HOME", "/h"}, {"ALLNORM_CACHE", "off"}});
-  CHECK_FALSE(env.cache_enabled);
-  CHECK(env.cache_off_reason == "ALLNORM_CACHE=off");
-  CHECK(parse({{"HOME", "/h"}, {"ALLNORM_CACHE", "on"}}).cache_enabled);
+  CHECK(env.cache.mode == cache::Mode::kOff);
+  CHECK(Env::why_not_kept(env.cache) == "ALLNORM_CACHE=off");
+  CHECK(parse({{"ALLNORM_CACHE", "normal"}}).cache.mode == cache::Mode::kNormal);
+  CHECK(parse({{"ALLNORM_CACHE", "read-only"}}).cache.mode == cache::Mode::kReadOnly);
+  CHECK(parse({{"ALLNORM_CACHE", "require-hit"}}).cache.mode == cache::Mode::kRequireHit);
 }
 
 TEST_CASE("an error names the variable, what was given and what is allowed") {

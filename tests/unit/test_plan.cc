@@ -13,6 +13,7 @@ using allnorm::cache::test::Folder;
 using allnorm::testing::error_of;
 using allnorm::testing::host_env;
 using allnorm::testing::host_spec;
+using allnorm::testing::with_cache;
 
 namespace {
 
@@ -66,14 +67,14 @@ const std::vector<std::byte> kShort(10, std::byte{7});
 void spoil(KernelCompiler& compiler, const Spec& spec) {
   const std::string key = compiler.key(spec).hex;
   std::string reason;
-  REQUIRE(compiler.store()->put("host", {key, "allnorm_one_shot", "{}", "short"}, reason));
+  REQUIRE(compiler.cache().store()->put("host", {key, "allnorm_one_shot", "{}", "short"}, reason));
 }
 
 }  // namespace
 
 TEST_CASE("a kernel of the cache that does not load is compiled again and replaced") {
   const Folder folder;
-  KernelCompiler compiler(host_env(), folder / "cache");
+  KernelCompiler compiler(with_cache(host_env(), folder / "cache"));
   spoil(compiler, host_spec());
   FakeDevice device;
   PlanStore plans(compiler);
@@ -84,7 +85,7 @@ TEST_CASE("a kernel of the cache that does not load is compiled again and replac
 }
 
 TEST_CASE("a prebuilt kernel that does not load is compiled") {
-  KernelCompiler compiler(host_env(), "");
+  KernelCompiler compiler(host_env());
   const std::string key = compiler.prebuilt_key(host_spec());
   const PrebuiltKernel kernel{key, "allnorm_one_shot", kShort};
   compiler.add_prebuilt({&kernel, 1});
@@ -95,7 +96,7 @@ TEST_CASE("a prebuilt kernel that does not load is compiled") {
 }
 
 TEST_CASE("devices of one target share a compiled kernel, and each loads it") {
-  KernelCompiler compiler(host_env(), "");
+  KernelCompiler compiler(host_env());
   PlanStore plans(compiler);
   FakeDevice first;
   FakeDevice second;
@@ -108,7 +109,7 @@ TEST_CASE("devices of one target share a compiled kernel, and each loads it") {
 
 TEST_CASE("another failure to load is not mended by compiling") {
   const Folder folder;
-  KernelCompiler compiler(host_env(), folder / "cache");
+  KernelCompiler compiler(with_cache(host_env(), folder / "cache"));
   spoil(compiler, host_spec());
   FakeDevice device;
   device.refusal = ErrorCode::kUnsupported;

@@ -34,9 +34,8 @@ std::string literal(const std::vector<std::byte>& bytes) {
 std::string write_kernels() {
   Env env = Env::from_process();
   env.kernel_dir.clear();  // those that are built in
-  env.cache_enabled = false;
-  env.cache_off_reason = "the build compiles anew";
-  KernelCompiler compiler(env, "");
+  env.cache.mode = cache::Mode::kOff;
+  KernelCompiler compiler(env);
   tools::DemoShape shape;
   shape.tokens = tools::kTokensOnSimulator;
   const unsigned multiprocessors = sim::MachineOptions().multiprocessors;

@@ -47,6 +47,7 @@ enum {
   ALLNORM_INVALID_TABLE = 9,        /* A tuned table cannot be read. */
   ALLNORM_INVALID_ENVIRONMENT = 10, /* An environment variable has a value that is not allowed. */
   ALLNORM_SIMULATION = 11,          /* The simulator found a fault of a kernel, or a deadlock. */
+  ALLNORM_CACHE_MISS = 12,          /* A kernel is not in the cache, and the mode is require-hit. */
   ALLNORM_INTERNAL = 100            /* In C alone: host memory ran out, or an error that AllNorm should have named. */
 };
 
@@ -110,6 +111,8 @@ typedef struct allnorm_context_options {
   const char* table_path;      /* A tuned table. NULL: $ALLNORM_TABLE, the user's, the shipped ones. */
   const char* cache_directory; /* NULL: $ALLNORM_CACHE_DIR or the user's cache folder. */
   const char* device;          /* "cuda", "sim" or "sim:N"; see context.h. NULL: $ALLNORM_DEVICE, or what is here. */
+  const char* cache_mode;      /* "normal", "read-only", "require-hit" or "off"; see context.h. NULL: $ALLNORM_CACHE. */
+  const char* prebuilt_directories; /* Absolute paths with colons between them, looked into first. NULL: none. */
 } allnorm_context_options;
 
 /* options may be NULL. ALLNORM_DRIVER where "cuda" was asked for and there is no usable CUDA driver or no GPU. */

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "allnorm/export.h"
 
@@ -16,8 +17,14 @@ namespace allnorm {
 struct ContextOptions {
   /// A tuned table (JSON). Empty: $ALLNORM_TABLE, then the user's folder, then the shipped tables.
   std::string table_path{};
-  /// Where compiled kernels are kept. Empty: $ALLNORM_CACHE_DIR or the user's cache folder.
+  /// Where compiled kernels are kept; absolute. Empty: $ALLNORM_CACHE_DIR or the user's cache folder.
   std::string cache_directory{};
+  /// "normal", "read-only" (nothing is written), "require-hit" (a kernel that is not there is an error) or "off".
+  /// Empty: $ALLNORM_CACHE, else "normal".
+  std::string cache_mode{};
+  /// Directories that `allnorm warm --output` made, absolute; looked into first, then those of $ALLNORM_PREBUILT_DIRS,
+  /// then the cache.
+  std::vector<std::string> prebuilt_directories{};
   /// What runs the kernels. "cuda": GPUs, an error if there are none. "sim" or "sim:N": 8 or N (1 to 72) simulated GPUs
   /// on the CPU, for trying out and testing; they run when somebody synchronises, and slowly. Empty: $ALLNORM_DEVICE;
   /// else GPUs, or where there are none, "sim" with a warning in the log.
@@ -26,8 +33,8 @@ struct ContextOptions {
 
 /// What the Context has done so far; all counts only grow.
 struct ContextStatistics {
-  std::uint64_t compiled = 0;    ///< Kernels compiled, not read from the disk cache.
-  std::uint64_t disk_hits = 0;   ///< Kernels read from the disk cache.
+  std::uint64_t compiled = 0;    ///< Kernels compiled, not read from disk.
+  std::uint64_t disk_hits = 0;   ///< Kernels read from the cache or a prebuilt directory.
   std::uint64_t loaded = 0;      ///< Kernels loaded onto a GPU.
   double compile_seconds = 0.0;  ///< Wall time in the compiler, summed over kernels.
 };

@@ -25,7 +25,8 @@ enum class ErrorCode : int {
   kCompiler = 8,             ///< NVRTC (for the simulator: the C++ compiler) is missing or rejected a kernel.
   kInvalidTable = 9,         ///< A tuned table cannot be read.
   kInvalidEnvironment = 10,  ///< An environment variable has a value that is not allowed.
-  kSimulation = 11           ///< The simulator found a fault of a kernel, or a deadlock.
+  kSimulation = 11,          ///< The simulator found a fault of a kernel, or a deadlock.
+  kCacheMiss = 12            ///< A kernel is not in the cache, and the mode is require-hit.
 };
 
 /// "invalid argument", "not prepared", ...: the code in words.

@@ -5,8 +5,9 @@
 //   quant  = FP8, NVFP4 or dynamic FP8 of n                 -> quant_out, scale_out
 //
 // A call checks its arguments, then launches one kernel on the stream; all ranks must make it. It throws
-// kInvalidArgument, kCapacity, kUnsupported, kNotPrepared (in stream capture, without an earlier prepare()), kCompiler
-// or kDriver, and has then launched nothing. What is computed, to the bit, is in docs/design.md, section 3.
+// kInvalidArgument, kCapacity, kUnsupported, kNotPrepared (in stream capture, without an earlier prepare()),
+// kCacheMiss, kCompiler or kDriver, and has then launched nothing. What is computed, to the bit, is in docs/design.md,
+// section 3.
 //
 // All tensors are dense, row-major, 16-byte aligned memory of the rank's GPU, and must live until the stream has passed
 // the call. residual_out may be residual_in and output may be input, exactly; any other overlap of an output is an
@@ -18,7 +19,10 @@
 #define ALLNORM_FUSED_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
+#include <string>
 
 #include "allnorm/types.h"
 #include "allnorm/workspace.h"
@@ -71,11 +75,27 @@ ALLNORM_EXPORT void fused_allreduce_add_rmsnorm(Workspace& workspace, const Fuse
 /// The sum alone.
 ALLNORM_EXPORT void allreduce(Workspace& workspace, const AllReduceCall& call, Stream stream);
 
-/// Compiles and loads every kernel that such a call can need for 1 to num_tokens tokens. Only shapes, dtypes, options
-/// and which of `output` and `residual_out` are given (not null) matter: the pointers are not followed. Call it for all
-/// ranks before the first call.
-ALLNORM_EXPORT void prepare(Workspace& workspace, const FusedCall& call);
-ALLNORM_EXPORT void prepare(Workspace& workspace, const AllReduceCall& call);
+/// A kernel is ready.
+struct PrepareProgress {
+  std::size_t done;  ///< Of those that had to be compiled or read, this one included.
+  std::size_t total;
+  std::string kernel;  ///< What it is for, in words.
+  bool compiled;       ///< False: it was read from the cache.
+  double seconds;      ///< In the compiler.
+};
+
+struct PrepareOptions {
+  int parallel = 0;  ///< Kernels to compile at once; 0: as many as the CPU has cores, at most 8.
+  /// Called from threads of the library, one at a time. What it throws ends prepare().
+  std::function<void(const PrepareProgress&)> on_progress{};
+};
+
+/// Compiles and loads every kernel that such calls can need for 1 to num_tokens tokens each. Only shapes, dtypes,
+/// options and which of `output` and `residual_out` are given (not null) matter: the pointers are not followed. Call it
+/// for all ranks before the first call.
+ALLNORM_EXPORT void prepare(Workspace& workspace, std::span<const FusedCall> calls, const PrepareOptions& options = {});
+ALLNORM_EXPORT void prepare(Workspace& workspace, const FusedCall& call, const PrepareOptions& options = {});
+ALLNORM_EXPORT void prepare(Workspace& workspace, const AllReduceCall& call, const PrepareOptions& options = {});
 
 }  // namespace allnorm
 

@@ -1,0 +1,51 @@
+#include "cache/single_flight.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <thread>
+
+#include "cache/sha256.h"
+
+namespace allnorm::cache {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds kFirstPause = 1ms;
+constexpr std::chrono::milliseconds kLongestPause = 20ms;
+
+/// Two keys of one byte would only wait for each other.
+std::int64_t lock_byte(std::string_view key) {
+  const Digest digest = sha256(key);
+  std::int64_t byte = 0;
+  for (int i = 0; i < 7; i++) byte = byte << 8 | digest[static_cast<std::size_t>(i)];
+  return byte;
+}
+
+}  // namespace
+
+SingleFlight::Turn SingleFlight::enter(std::string_view key, std::chrono::milliseconds limit,
+                                       std::string& reason) const {
+  reason.clear();
+  if (directory_.empty()) return {Turn::State::kUnlocked, false, files_, -1};
+  if (!files_->make_private_directories(directory_, reason) || !files_->is_private_directory(directory_, reason)) {
+    return {Turn::State::kUnlocked, false, files_, -1};
+  }
+  const int fd = files_->open_lock_file(directory_ + "/compiling", reason);
+  if (fd < 0) return {Turn::State::kUnlocked, false, files_, -1};
+
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  bool waited = false;
+  for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+    switch (files_->try_lock(fd, lock_byte(key), reason)) {
+      case LockResult::kLocked: return {Turn::State::kAlone, waited, files_, fd};
+      case LockResult::kRefused: return {Turn::State::kUnlocked, waited, files_, fd};
+      case LockResult::kBusy: break;
+    }
+    waited = true;
+    if (std::chrono::steady_clock::now() >= deadline) return {Turn::State::kBusy, true, files_, fd};
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+}  // namespace allnorm::cache
