@@ -3,6 +3,7 @@
 set(ALLNORM_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
 include(unit_tests)
 include(sim_tests)
+include(fault_tests)
 include(programs)
 include(compile_tests)
 include(gpu_tests)
