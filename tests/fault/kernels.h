@@ -2,11 +2,15 @@
 #ifndef ALLNORM_TESTS_FAULT_KERNELS_H_
 #define ALLNORM_TESTS_FAULT_KERNELS_H_
 
+#include <unistd.h>
+
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cache/sha256.h"
+#include "environment.h"
 #include "host_kernel.h"
 #include "jit/compiler.h"
 
@@ -46,6 +50,12 @@ inline std::vector<std::string> right_digests(Env env, const std::vector<Spec>& 
   for (const Spec& spec : specs) digests.push_back(digest_of(compiler.compile(spec)));
   return digests;
 }
+
+/// While it lives, temporary folders are in memory, where there is such a disk: thousands of small files are quick
+/// there.
+struct MemoryFolder {
+  Variable variable{"TMPDIR", ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::getenv("TMPDIR")};
+};
 
 }  // namespace allnorm::testing
 

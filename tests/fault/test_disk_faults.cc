@@ -54,7 +54,8 @@ class Scenario {
     std::string bytes = read_bytes(path(kCorrupt));
     bytes[200] ^= 1;
     write_bytes(path(kCorrupt), bytes);
-    fs::remove(path(kNowhere));
+    fs::remove_all(fs::path(path(kNowhere)).parent_path());
+    fs::remove_all(env().cache.directory + "/locks");
     std::string reason;
     for (int i = 0; i < 3; i++) {  // For the eviction.
       cache::Entry ballast = small_entry(i);
@@ -63,26 +64,26 @@ class Scenario {
       make_old(store.path_of(kTarget, ballast.key), std::chrono::hours(100));
     }
     write_bytes(fs::path(path(kKept)).parent_path() / ".0123456789abcdef.tmp", "of a process that died");
-    fs::rename(env().cache.directory, folder_ / "template");
+    fs::rename(folder_ / "now", folder_ / "before");
   }
 
   Env env() const {
     Env env = stub_env();
-    env.cache.directory = folder_ / "cache";
-    env.cache.prebuilt_directories = {folder_ / "prebuilt"};
-    env.record_specs = folder_ / "cache/specs";
+    env.cache.directory = folder_ / "now/cache";
+    env.cache.prebuilt_directories = {folder_ / "now/prebuilt"};
+    env.record_specs = folder_ / "now/cache/specs";
     return env;
   }
 
-  /// The cache as it is before.
+  /// All as it is before.
   void reset() const {
-    fs::remove_all(env().cache.directory);
-    fs::copy(folder_ / "template", env().cache.directory, fs::copy_options::recursive);
-    for (const auto& item : fs::recursive_directory_iterator(folder_ / "template")) {
+    fs::remove_all(folder_ / "now");
+    fs::copy(folder_ / "before", folder_ / "now", fs::copy_options::recursive);
+    for (const auto& item : fs::recursive_directory_iterator(folder_ / "before")) {
       if (!item.is_regular_file()) continue;
-      const std::string name = fs::relative(item.path(), folder_ / "template").string();
-      fs::last_write_time(env().cache.directory + "/" + name, item.last_write_time());
-      fs::permissions(env().cache.directory + "/" + name, fs::perms(0600));
+      const std::string name = folder_ / "now/" + fs::relative(item.path(), folder_ / "before").string();
+      fs::last_write_time(name, item.last_write_time());
+      fs::permissions(name, fs::perms(0600));
     }
   }
 
@@ -131,14 +132,15 @@ class Scenario {
  private:
   void move_to_prebuilt(const std::string& path, const std::string& key) const {
     const std::string bytes = read_bytes(path);
-    const std::string to = cache::entry_path(folder_ / "prebuilt", kTarget, key);
+    const std::string to = cache::entry_path(folder_ / "now/prebuilt", kTarget, key);
     fs::create_directories(fs::path(to).parent_path());
     fs::rename(path, to);
     const cache::ManifestEntry entry = {kTarget, key, static_cast<std::int64_t>(bytes.size()),
                                         cache::to_hex(cache::sha256(bytes)), "{}"};
-    write_bytes(folder_ / "prebuilt/manifest.json", cache::to_json({"test", {entry}}));
+    write_bytes(folder_ / "now/prebuilt/manifest.json", cache::to_json({"test", {entry}}));
   }
 
+  const MemoryFolder memory_;
   const Folder folder_;
   const std::vector<Spec> specs_ = some_specs(Target::kSm90a, kPlaces);
   std::vector<std::string> right_;
