@@ -144,11 +144,13 @@ Child::End run_child(const std::vector<std::string>& arguments, const Variables&
 
 Variables stub_variables(const cache::test::Folder& folder, int milliseconds) {
   std::filesystem::create_directories(folder / "tmp");
+  // Who kills its sleep ends it.
   const std::string compiler =
-      make_program(folder / "compiler", fmt::format("echo \"$1\" >> '{}'\n"
-                                                    "sleep {}.{:03}\n"
+      make_program(folder / "compiler", fmt::format("echo \"$1\" >> '{0}/count'\n"
+                                                    "sleep {1}.{2:03} & echo $! >> '{0}/sleeping'\n"
+                                                    "wait\n"
                                                     "cat \"$1\" > kernel.so",
-                                                    folder / "count", milliseconds / 1000, milliseconds % 1000));
+                                                    folder.path(), milliseconds / 1000, milliseconds % 1000));
   return {{"ALLNORM_CACHE_DIR", folder / "cache"},
           {"ALLNORM_CXX", compiler},
           {"ALLNORM_LOG", "error"},
