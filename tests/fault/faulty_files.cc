@@ -139,6 +139,10 @@ int FaultyFiles::sys_lock(int fd, std::int64_t first_byte, std::int64_t bytes) {
   return fails("lock", opened_[fd], Does::kLooks) ? -1 : QuickFiles::sys_lock(fd, first_byte, bytes);
 }
 
+int FaultyFiles::sys_unlock(int fd) {
+  return fails("unlock", opened_[fd], Does::kLooks) ? -1 : QuickFiles::sys_unlock(fd);
+}
+
 int FaultyFiles::sys_touch(const char* path) {
   return fails("touch", path, Does::kChanges) ? -1 : QuickFiles::sys_touch(path);
 }

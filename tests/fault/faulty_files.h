@@ -66,6 +66,7 @@ class FaultyFiles : public QuickFiles {
   int sys_unlink(const char* path) override;
   int sys_mkdir(const char* path, mode_t mode) override;
   int sys_lock(int fd, std::int64_t first_byte, std::int64_t bytes) override;
+  int sys_unlock(int fd) override;
   int sys_touch(const char* path) override;
   int sys_list(const char* path, std::vector<std::string>& names) override;
 
