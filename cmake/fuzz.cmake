@@ -5,16 +5,21 @@ include(CheckCXXCompilerFlag)
 check_cxx_compiler_flag(-fsanitize-coverage=trace-pc ALLNORM_HAS_TRACE_PC)
 unset(CMAKE_TRY_COMPILE_TARGET_TYPE)
 
-# The parsers once more, so that they say which ways an input takes. Whatever else they call comes from the library.
-add_library(allnorm_fuzz_parsers STATIC EXCLUDE_FROM_ALL
-  ${PROJECT_SOURCE_DIR}/cache/entry.cc
-  ${PROJECT_SOURCE_DIR}/cache/manifest.cc
-  ${PROJECT_SOURCE_DIR}/runtime/dispatch/json_field.cc
-  ${PROJECT_SOURCE_DIR}/runtime/dispatch/json_tree.cc
-  ${PROJECT_SOURCE_DIR}/runtime/dispatch/spec.cc
-  ${PROJECT_SOURCE_DIR}/runtime/dispatch/spec_text.cc
-  ${PROJECT_SOURCE_DIR}/runtime/dispatch/table_parse.cc)
-target_link_libraries(allnorm_fuzz_parsers PUBLIC allnorm_static)
+# The parsers and what they call, once more: they say which ways an input takes, and need little else to be built.
+list(APPEND allnorm_fuzz_parsers cache/entry.cc cache/file_system.cc cache/key.cc cache/listing.cc cache/manifest.cc
+     cache/sha256.cc cache/system_calls.cc)
+foreach(name geometry json_field json_tree names spec spec_text table table_parse)
+  list(APPEND allnorm_fuzz_parsers runtime/dispatch/${name}.cc)
+endforeach()
+list(APPEND allnorm_fuzz_parsers runtime/api/error.cc runtime/api/types.cc)
+list(TRANSFORM allnorm_fuzz_parsers PREPEND ${PROJECT_SOURCE_DIR}/)
+add_library(allnorm_fuzz_parsers STATIC EXCLUDE_FROM_ALL ${allnorm_fuzz_parsers})
+target_include_directories(allnorm_fuzz_parsers PUBLIC
+  ${PROJECT_SOURCE_DIR}/runtime/include ${ALLNORM_GENERATED} ${PROJECT_SOURCE_DIR}/runtime ${PROJECT_SOURCE_DIR})
+target_link_libraries(allnorm_fuzz_parsers PUBLIC allnorm_dependencies)
+if(ALLNORM_PORTABLE)
+  target_link_options(allnorm_fuzz_parsers INTERFACE -static-libstdc++)
+endif()
 if(ALLNORM_HAS_TRACE_PC)
   target_compile_options(allnorm_fuzz_parsers PRIVATE -fsanitize-coverage=trace-pc)
 endif()
