@@ -120,13 +120,13 @@ class Scenario {
       if (is_warm && compiler.statistics().compiled != 0) return "a kernel was not kept";
     }
     std::vector<std::string> reasons = cache::prune(env.cache.directory, cache::kNoLimit, 0, files).reasons;
-    if (!reasons.empty()) return reasons.front();
+    if (!reasons.empty()) return "prune: " + reasons.front();
     for (const cache::StoredFile& file : cache::list_files(env.cache.directory, files, reasons)) {
       std::string reason;
       if (file.kind != cache::StoredFile::Kind::kEntry) return "it is left: " + file.path;
       if (!cache::decode(read_bytes(file.path), file.key, reason)) return file.path + ": " + reason;
     }
-    return reasons.empty() ? "" : reasons.front();
+    return reasons.empty() ? "" : "list: " + reasons.front();
   }
 
  private:
