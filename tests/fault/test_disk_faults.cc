@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -52,8 +53,9 @@ class Scenario {
     move_to_prebuilt(path(kPrebuilt), healthy.key(specs_[kPrebuilt]).hex);
     make_old(path(kKept), std::chrono::hours(2));
     std::string bytes = read_bytes(path(kCorrupt));
-    bytes[200] ^= 1;
+    bytes[bytes.size() - 10] ^= 1;  // Of the payload.
     write_bytes(path(kCorrupt), bytes);
+    corrupt_ = bytes;
     fs::remove_all(fs::path(path(kNowhere)).parent_path());
     fs::remove_all(env().cache.directory + "/locks");
     std::string reason;
@@ -107,6 +109,19 @@ class Scenario {
     return texts.size() % right_.size() == 0;
   }
 
+  /// Whether an entry is not whole, but for the one that was so before.
+  bool has_torn_entry() const {
+    std::vector<std::string> reasons;
+    std::string reason;
+    QuickFiles files;
+    const std::vector<cache::StoredFile> all = cache::list_files(env().cache.directory, files, reasons);
+    return std::any_of(all.begin(), all.end(), [&](const cache::StoredFile& file) {
+      const std::string bytes = read_bytes(file.path);
+      return file.kind == cache::StoredFile::Kind::kEntry && bytes != corrupt_ &&
+             !cache::decode(bytes, file.key, reason);
+    });
+  }
+
   /// Empty if a healthy process finds or makes every kernel, leaves them in the cache, and a prune cleans up.
   std::string why_not_repaired() const {
     QuickFiles files;
@@ -144,6 +159,7 @@ class Scenario {
   const Folder folder_;
   const std::vector<Spec> specs_ = some_specs(Target::kSm90a, kPlaces);
   std::vector<std::string> right_;
+  std::string corrupt_;
 };
 
 /// Every point would log what it met.
@@ -204,6 +220,7 @@ TEST_CASE("a process that dies at any file operation leaves a cache that the nex
     if (WEXITSTATUS(status) != 0) break;
     points++;
     INFO("at operation " << at);
+    if (scenario.has_torn_entry()) FAIL("an entry is torn");
     if (const std::string why = scenario.why_not_repaired(); !why.empty()) FAIL(why);
   }
   std::cout << points << " points of death\n";

@@ -32,6 +32,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kSpecs = 4;
+/// Large, so that much of a life is spent on the disk.
+constexpr const char* kLargeCubin = "1000000";
 /// Less than a process waits for another that holds a lock, so that a lock of the dead is seen.
 constexpr std::chrono::milliseconds kPatience = 8s;
 
@@ -76,6 +78,8 @@ class Victims {
  public:
   explicit Victims(Target target)
       : arguments_{to_string(target), std::to_string(kSpecs)}, variables_(stub_variables(folder_, 1)) {
+    const Variable size("ALLNORM_STUB_BYTES", kLargeCubin);
+    variables_["ALLNORM_STUB_BYTES"] = kLargeCubin;
     Env env = stub_env();
     env.cxx_path = variables_.at("ALLNORM_CXX");
     digests_ = right_digests(env, some_specs(target, kSpecs));
