@@ -62,13 +62,38 @@ void replace_word(std::string& bytes, std::size_t at, const std::string& token) 
   if (end != bytes.npos) bytes.replace(begin, end + 1 - begin, token);
 }
 
+/// An object is there twice, as one that somebody copied and forgot to change.
+void repeat_object(std::string& bytes, std::size_t at) {
+  const std::size_t begin = bytes.find('{', at);
+  if (begin == bytes.npos) return;
+  int depth = 0;
+  for (std::size_t end = begin; end < bytes.size(); end++) {
+    depth += bytes[end] == '{' ? 1 : bytes[end] == '}' ? -1 : 0;
+    if (depth != 0) continue;
+    const std::string object = bytes.substr(begin, end + 1 - begin);
+    bytes.insert(end + 1, "," + object);
+    return;
+  }
+}
+
+/// A number takes the place of another.
+void copy_number(std::string& bytes, std::size_t from, std::size_t to) {
+  constexpr const char* kDigits = "0123456789";
+  from = bytes.find_first_of(kDigits, from);
+  to = bytes.find_first_of(kDigits, to);
+  if (from == bytes.npos || to == bytes.npos) return;
+  const std::string number = bytes.substr(from, bytes.find_first_not_of(kDigits, from) - from);
+  const std::size_t end = std::min(bytes.find_first_not_of(kDigits, to), bytes.size());
+  bytes.replace(to, end - to, number);
+}
+
 void edit(std::string& bytes, std::span<const std::string> others, std::span<const std::string> tokens,
           Random& random) {
   if (bytes.empty()) bytes = "{";
   const std::size_t at = below(random, bytes.size());
   const std::string& other = others[below(random, others.size())];
   const std::string& token = tokens[below(random, tokens.size())];
-  switch (random() % 13) {
+  switch (random() % 15) {
     case 0: bytes[at] = static_cast<char>(bytes[at] ^ (1 << below(random, 8))); break;
     case 1: bytes[at] = static_cast<char>(random()); break;
     case 2: put_number(bytes, at, random); break;
@@ -80,7 +105,9 @@ void edit(std::string& bytes, std::span<const std::string> others, std::span<con
     case 8: bytes.insert(at, token); break;
     case 9:
     case 10: replace_word(bytes, at, token); break;
-    case 11: bytes.insert(at, kPieces[below(random, kPieces.size())]); break;
+    case 11: repeat_object(bytes, at); break;
+    case 12: copy_number(bytes, at, below(random, bytes.size())); break;
+    case 13: bytes.insert(at, kPieces[below(random, kPieces.size())]); break;
     default:
       if (random() % 4 == 0) bytes.resize(at);
       // The head of one, the tail of another.
