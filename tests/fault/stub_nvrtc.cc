@@ -109,6 +109,7 @@ nvrtcResult nvrtcGetCUBIN(nvrtcProgram program, char* cubin) {
 nvrtcResult nvrtcGetPTXSize(nvrtcProgram program, std::size_t* size) { return give(program->source, 1, size); }
 
 nvrtcResult nvrtcGetPTX(nvrtcProgram program, char* ptx) {
-  std::memcpy(ptx, program->source.c_str(), program->source.size() + 1);
+  program->source.copy(ptx, program->source.size());
+  ptx[program->source.size()] = '\0';
   return NVRTC_SUCCESS;
 }

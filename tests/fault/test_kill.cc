@@ -143,7 +143,7 @@ class Victims {
 TEST_CASE("a kill at any moment leaves a whole cache, and the next process goes on") {
   const std::uint64_t moments = setting("ALLNORM_TEST_KILLS", 40);
   const std::uint64_t seed = setting("ALLNORM_TEST_SEED", std::random_device()());
-  std::cout << "seed " << seed << std::endl;
+  std::cout << "seed " << seed << "\n" << std::flush;
   INFO("ALLNORM_TEST_SEED=" << seed);
   std::mt19937_64 random(seed);
   Victims gpu(Target::kSm90a);
