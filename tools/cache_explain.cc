@@ -109,7 +109,10 @@ Question ask(KernelCompiler& compiler, const Spec& spec) {
 }
 
 /// What a call does about a miss.
-const char* consequence_of(const cache::CacheOptions& options) {
+const char* consequence_of(const Question& question, const cache::CacheOptions& options) {
+  if (!question.own && options.mode != cache::Mode::kRequireHit) {
+    return "a call fails, for it needs the C++ compiler to look into the user's cache and to compile";
+  }
   switch (options.mode) {
     case cache::Mode::kReadOnly: return "a call compiles it, and does not keep it (ALLNORM_CACHE=read-only)";
     case cache::Mode::kRequireHit: return "a call fails, for ALLNORM_CACHE=require-hit forbids to compile";
@@ -201,7 +204,7 @@ int run(const Options& options) {
     if (env.dump.any()) fmt::print("A call compiles it all the same: ALLNORM_DUMP asks for it.\n");
     return kExitOk;
   }
-  fmt::print("Miss: {}.\n{}This makes it: {}\n", consequence_of(env.cache), to_text(nearest, looked_at),
+  fmt::print("Miss: {}.\n{}This makes it: {}\n", consequence_of(question, env.cache), to_text(nearest, looked_at),
              warm_command(spec));
   return kExitFailed;
 }

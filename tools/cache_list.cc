@@ -51,17 +51,13 @@ std::string to_text(const CacheContents& contents) {
   summary += fmt::format(", {}, in {}\n", format_bytes(static_cast<std::uint64_t>(bytes)), describe(contents.place));
   if (contents.kernels.empty()) return summary;
 
-  constexpr std::size_t kOtherColumns = 74;
-  constexpr std::size_t kLeast = 30;
-  const std::size_t width = output_width();
-  TextTable table(
-      {{}, {}, {'r'}, {'r'}, {'l', std::max(kLeast, width > kOtherColumns ? width - kOtherColumns : 0)}, {}});
-  table.add({"target", "key", "size", "last use", "for", "compiled by"});
+  // Not wrapped: a line a kernel, for those who search in it.
+  TextTable table({{}, {}, {'r'}, {'r'}, {}, {}});
+  table.add({"target", "key", "size", "last use", "compiled by", "for"});
   for (const StoredKernel& kernel : contents.kernels) {
     table.add({plain(kernel.target), short_key(kernel.key), format_bytes(static_cast<std::uint64_t>(kernel.bytes)),
-               kernel.last_use == 0 ? "-" : format_age(kernel.last_use),
-               kernel.problem.empty() ? plain(kernel.origin.purpose()) : "not usable: " + plain(kernel.problem),
-               describe_compilation(kernel.origin)});
+               kernel.last_use == 0 ? "-" : format_age(kernel.last_use), describe_compilation(kernel.origin),
+               kernel.problem.empty() ? plain(kernel.origin.purpose()) : "not usable: " + plain(kernel.problem)});
   }
   return table.to_string() + "\n" + summary;
 }

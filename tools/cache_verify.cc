@@ -28,7 +28,7 @@ struct Bad {
 std::string advice_for(const CachePlace& place, const StoredKernel& kernel) {
   if (place.prebuilt) return fmt::format("make the directory again: `allnorm warm --output {}`", place.directory);
   if (kernel.disk_has_failed) return "see to the disk, or to permissions; it is not removed: it may be good";
-  return "a miss, compiled again when next called for; `allnorm cache verify --remove` removes it";
+  return "nothing: it is compiled again when called for; --remove removes it";
 }
 
 std::vector<Bad> find_bad(const CacheContents& contents, bool remove) {
