@@ -460,8 +460,8 @@ TEST_CASE("cache explain looks where a call looks") {
   CHECK(kernels.command("explain --hidden 1024").code == 1);
   CHECK(kernels.command("explain --hidden 512", "ALLNORM_CACHE=off").code == 1);
   CHECK(contains(kernels.command("explain --hidden 2048", "ALLNORM_CACHE=require-hit").out, "Miss: a call fails"));
-  const Json embedded = kernels.json("explain --target host --quant fp8 --no-output --geometry 8x4x1");
-  CHECK(embedded["places"][0]["kind"] == "embedded");
+  // One of `allnorm demo`.
+  CHECK(kernels.json("explain --target host --quant fp8 --no-output --geometry 4x7x1")["found_in"] == "embedded");
 
   for (const char* sub : {"list", "stat", "verify", "extract 0000"}) kernels.command(sub, prebuilt);
   CHECK(snapshot(kernels.folder / "") == before);
