@@ -50,8 +50,6 @@ cache::Key KernelCompiler::key(const Spec& spec) {
   return key.finish();
 }
 
-std::string KernelCompiler::prebuilt_key(const Spec& spec) const { return key_of(spec).finish().hex; }
-
 const Nvrtc& KernelCompiler::nvrtc() {
   const std::lock_guard lock(tools_mutex_);
   if (!nvrtc_) nvrtc_ = Nvrtc::load(env_.nvrtc_path);

@@ -67,7 +67,8 @@ class KernelCompiler {
   /// Kernels to look up before all else, whose text and bytes outlive this object. Before the first compile().
   void add_prebuilt(std::span<const PrebuiltKernel> kernels);
   /// The key without the compiler, in hexadecimal: the machine that runs the kernel may have none.
-  std::string prebuilt_key(const Spec& spec) const;
+  std::string prebuilt_key(const Spec& spec) const { return key_without_compiler(spec).hex; }
+  cache::Key key_without_compiler(const Spec& spec) const { return key_of(spec).finish(); }
 
   const KernelSources& sources() const noexcept { return sources_; }
   /// Loads it if need be. Throws kCompiler.
