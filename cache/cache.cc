@@ -50,7 +50,8 @@ SingleFlight::Turn Cache::enter(std::string_view key, std::chrono::milliseconds 
   std::string reason;
   SingleFlight::Turn turn = single_flight_.enter(key, limit, reason);
   // Without locks kernels may be compiled more than once, which is slower and not wrong.
-  if (!reason.empty()) report_(reason);
+  // Said once: it is so for every kernel.
+  if (!reason.empty() && !said_unlocked_.exchange(true)) report_(reason);
   return turn;
 }
 

@@ -5,6 +5,7 @@
 #ifndef ALLNORM_CACHE_CACHE_H_
 #define ALLNORM_CACHE_CACHE_H_
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -53,7 +54,7 @@ class Cache {
   std::optional<Entry> find_own(std::string_view target, std::string_view key) const;
   void keep(std::string_view target, const Entry& entry) const;
 
-  /// Whose turn it is to make the entry; nobody waits where nothing is kept.
+  /// Whose turn it is to make the entry; nobody waits where nothing is kept. That there are no locks is reported once.
   SingleFlight::Turn enter(std::string_view key, std::chrono::milliseconds limit) const;
 
  private:
@@ -62,6 +63,7 @@ class Cache {
   std::vector<std::unique_ptr<PrebuiltDirectory>> prebuilt_;
   std::optional<Store> store_;
   SingleFlight single_flight_;
+  mutable std::atomic<bool> said_unlocked_ = false;
 };
 
 }  // namespace allnorm::cache

@@ -284,7 +284,10 @@ LockResult FileSystem::try_lock(int fd, std::int64_t byte, std::string& reason) 
   return LockResult::kRefused;
 }
 
-void FileSystem::close(int fd) { sys_close(fd); }
+void FileSystem::close_lock_file(int fd) {
+  sys_unlock(fd);
+  sys_close(fd);
+}
 
 int FileSystem::open_retrying(const char* path, int flags, mode_t mode) {
   int fd = -1;

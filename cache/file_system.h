@@ -112,7 +112,8 @@ class FileSystem {
   /// Locks one byte of the file, which need not exist, for whoever has this descriptor; never waits. The kernel unlocks
   /// when the descriptor is closed, so also when its process dies.
   LockResult try_lock(int fd, std::int64_t byte, std::string& reason);
-  void close(int fd);
+  /// Unlocks and closes. Closing alone does not unlock while a child that was forked meanwhile has the descriptor too.
+  void close_lock_file(int fd);
 
  protected:
   virtual int sys_open(const char* path, int flags, mode_t mode);
@@ -127,6 +128,7 @@ class FileSystem {
   virtual int sys_unlink(const char* path);
   virtual int sys_mkdir(const char* path, mode_t mode);
   virtual int sys_lock(int fd, std::int64_t first_byte, std::int64_t bytes);
+  virtual int sys_unlock(int fd);
   virtual int sys_touch(const char* path);
   virtual int sys_list(const char* path, std::vector<std::string>& names);
 

@@ -37,7 +37,7 @@ class SingleFlight {
         : state_(other.state_), waited_(other.waited_), files_(other.files_), fd_(std::exchange(other.fd_, -1)) {}
     Turn& operator=(Turn&&) = delete;
     ~Turn() {
-      if (fd_ >= 0) files_->close(fd_);
+      if (fd_ >= 0) files_->close_lock_file(fd_);
     }
     State state() const noexcept { return state_; }
     /// Somebody had the lock when we came: what we want may have been made meanwhile.

@@ -10,6 +10,19 @@
 #include "cache/file_system.h"
 
 namespace allnorm::cache {
+namespace {
+
+// A lock belongs to the open file: other descriptors of the process do not drop it, and other threads do not share it.
+int set_lock(int fd, short type, std::int64_t first_byte, std::int64_t bytes) {
+  struct flock range{};
+  range.l_type = type;
+  range.l_whence = SEEK_SET;
+  range.l_start = first_byte;
+  range.l_len = bytes;
+  return ::fcntl(fd, F_OFD_SETLK, &range);
+}
+
+}  // namespace
 
 int FileSystem::sys_open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
 int FileSystem::sys_fstat(int fd, struct stat* status) { return ::fstat(fd, status); }
@@ -23,16 +36,11 @@ int FileSystem::sys_rename(const char* from, const char* to) { return ::rename(f
 int FileSystem::sys_unlink(const char* path) { return ::unlink(path); }
 int FileSystem::sys_mkdir(const char* path, mode_t mode) { return ::mkdir(path, mode); }
 
-// The lock belongs to the open file: other descriptors of the process do not drop it, and other threads do not share
-// it.
 int FileSystem::sys_lock(int fd, std::int64_t first_byte, std::int64_t bytes) {
-  struct flock range{};
-  range.l_type = F_WRLCK;
-  range.l_whence = SEEK_SET;
-  range.l_start = first_byte;
-  range.l_len = bytes;
-  return ::fcntl(fd, F_OFD_SETLK, &range);
+  return set_lock(fd, F_WRLCK, first_byte, bytes);
 }
+
+int FileSystem::sys_unlock(int fd) { return set_lock(fd, F_UNLCK, 0, 0); }
 
 int FileSystem::sys_touch(const char* path) { return ::utimensat(AT_FDCWD, path, nullptr, AT_SYMLINK_NOFOLLOW); }
 

@@ -3,6 +3,8 @@
 set(ALLNORM_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
 include(unit_tests)
 include(sim_tests)
+include(fault_tests)
+include(fuzz)
 include(programs)
 include(compile_tests)
 include(gpu_tests)

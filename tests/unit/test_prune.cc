@@ -137,7 +137,7 @@ TEST_CASE("a temporary file goes with the next prune, unless it is being written
   CHECK(busy.temporary_removed == 0);
   CHECK(busy.reasons.size() == 1);
   CHECK(fs::exists(folder / kTemporary));
-  files.close(fd);
+  files.close_lock_file(fd);
   CHECK(prune(folder.path(), kNoLimit, kNoLimit, files).temporary_removed == 1);
   CHECK_FALSE(fs::exists(folder / kTemporary));
 }

@@ -1,0 +1,22 @@
+# Tests of what goes wrong: disks that fail, processes that die, files that lie. They compile with a stub of NVRTC, and
+# some start a program of their own, in numbers.
+add_library(allnorm_stub_nvrtc MODULE EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tests/fault/stub_nvrtc.cc)
+target_include_directories(allnorm_stub_nvrtc SYSTEM PRIVATE ${ALLNORM_NVRTC_INCLUDE})
+set_target_properties(allnorm_stub_nvrtc PROPERTIES CXX_VISIBILITY_PRESET default)
+
+file(GLOB allnorm_fault_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fault/*.cc)
+list(FILTER allnorm_fault_sources EXCLUDE REGEX "/(stub_nvrtc|process)\\.cc$")
+
+add_executable(allnorm_fault_process ${PROJECT_SOURCE_DIR}/tests/fault/process.cc)
+add_executable(allnorm_fault_tests ${allnorm_fault_sources} ${PROJECT_SOURCE_DIR}/tests/unit/main.cc)
+foreach(program allnorm_fault_process allnorm_fault_tests)
+  target_include_directories(${program} PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
+  target_link_libraries(${program} PRIVATE allnorm_static)
+  target_compile_options(${program} PRIVATE ${ALLNORM_TEST_OPTIONS})
+  target_compile_definitions(${program} PRIVATE ALLNORM_STUB_NVRTC="$<TARGET_FILE:allnorm_stub_nvrtc>")
+  add_dependencies(${program} allnorm_stub_nvrtc)
+endforeach()
+target_link_libraries(allnorm_fault_tests PRIVATE Catch2::Catch2)
+target_compile_definitions(allnorm_fault_tests PRIVATE ALLNORM_FAULT_PROCESS="$<TARGET_FILE:allnorm_fault_process>")
+add_dependencies(allnorm_fault_tests allnorm_fault_process)
+allnorm_add_catch_tests(fault allnorm_fault_tests ${allnorm_fault_sources})
