@@ -25,6 +25,7 @@ Examples:
   allnorm demo                        run the call on what is here, verified to the bit
   allnorm simulate --seeds 10000      the kernels on simulated GPUs, in as many orders of things
   allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin
+  allnorm warm --hidden 7168 --quant fp8 --world 2,4,8 --arch sm_90a --output kernels
   allnorm demo --help                 the options of a command, with examples)";
 
 struct Subcommand {
@@ -52,7 +53,9 @@ std::string describe_extra(const CLI::App& app, const CLI::App& chosen, bool is_
   const std::string given = extras.empty() ? std::string() : extras.front();
   std::vector<std::string> names = flags_of(chosen);
   if (is_top) {
-    for (const CLI::App* sub : app.get_subcommands({})) names.push_back(sub->get_name());
+    for (const CLI::App* sub : app.get_subcommands({})) {
+      if (!sub->get_group().empty()) names.push_back(sub->get_name());
+    }
   }
   const std::string meant = nearest(given, names);
   const char* const kind = given.starts_with("-") || !is_top ? "argument" : "command";
@@ -108,11 +111,14 @@ int main(int argc, char** argv) {
     const auto add = [&](const char* name, const char* what, Run (*declare)(CLI::App&)) {
       CLI::App* const sub = app.add_subcommand(name, what);
       list.push_back({sub, declare(*sub)});
+      return sub;
     };
     add("doctor", "Say what is here, whether a fused call can run, and what to do if not", add_doctor);
     add("demo", "Run the call on what is here and verify every byte", add_demo);
     add("simulate", "Run the kernels on simulated GPUs in many orders and verify every byte", add_simulate);
     add("compile", "Compile one kernel for any GPU; needs none", add_compile);
+    add("warm", "Compile kernels beforehand, into the cache or a directory to ship; needs no GPU", add_warm);
+    add("warm-worker", "", add_warm_worker)->group("");  // In no help text.
     return list;
   }();
   return parse_and_run(app, subcommands, argc, argv);

@@ -91,6 +91,11 @@ std::optional<cache::ManifestEntry> WarmPlace::find(const Spec& spec) {
   return describe_entry(spec, *entry);
 }
 
+bool WarmPlace::has_valid(const Spec& spec) {
+  std::string reason;
+  return cache::Store(directory_, files(), {true}).get(to_string(spec.target), key(spec), reason).has_value();
+}
+
 MadeKernel WarmPlace::make(const Spec& spec) {
   const CompiledKernel kernel = compiler_->compile(spec);
   std::string reason;

@@ -51,6 +51,8 @@ class WarmPlace {
   std::string key(const Spec& spec);
   /// What the manifest is to say about the Spec, if the directory has a valid entry.
   std::optional<cache::ManifestEntry> find(const Spec& spec);
+  /// The same question, with nothing changed: find() notes the use, and removes what is not valid.
+  bool has_valid(const Spec& spec);
   /// Compiles it, unless it has come meanwhile. Throws what the compiler does, and if it cannot be kept.
   MadeKernel make(const Spec& spec);
 
