@@ -173,8 +173,9 @@ Env examine_environment(Findings& findings) {
 
 void examine_cache(const Env& env, Findings& findings) {
   if (const std::string why = Env::why_not_kept(env.cache); !why.empty()) {
-    findings.add(Status::kInfo, "cache", "compiled kernels are not kept: " + why,
-                 env.cache.directory.empty() ? "set ALLNORM_CACHE_DIR to keep them" : "");
+    const bool is_off = env.cache.mode == cache::Mode::kOff || env.cache.directory.empty();
+    findings.add(Status::kInfo, "cache", (is_off ? "off: " : "nothing is written to it: ") + why,
+                 env.cache.directory.empty() ? "set ALLNORM_CACHE_DIR to keep compiled kernels" : "");
   }
   if (env.cache.mode == cache::Mode::kOff) return;
   for (const std::string& directory : env.cache.prebuilt_directories) examine_prebuilt(directory, findings);

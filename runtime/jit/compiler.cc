@@ -53,12 +53,14 @@ cache::Key KernelCompiler::key(const Spec& spec) {
 std::string KernelCompiler::prebuilt_key(const Spec& spec) const { return key_of(spec).finish().hex; }
 
 const Nvrtc& KernelCompiler::nvrtc() {
-  std::call_once(nvrtc_once_, [this] { nvrtc_ = Nvrtc::load(env_.nvrtc_path); });
+  const std::lock_guard lock(tools_mutex_);
+  if (!nvrtc_) nvrtc_ = Nvrtc::load(env_.nvrtc_path);
   return *nvrtc_;
 }
 
 const HostCompiler& KernelCompiler::host_compiler() {
-  std::call_once(host_compiler_once_, [this] { host_compiler_ = HostCompiler::find(env_); });
+  const std::lock_guard lock(tools_mutex_);
+  if (!host_compiler_) host_compiler_ = HostCompiler::find(env_);
   return *host_compiler_;
 }
 

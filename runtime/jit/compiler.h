@@ -100,9 +100,8 @@ class KernelCompiler {
   SpecRecorder recorder_;
   std::mutex rejected_mutex_;
   std::unordered_map<Spec, KernelRejected, SpecHash> rejected_;
-  std::once_flag nvrtc_once_;
+  std::mutex tools_mutex_;  // not a once_flag: ThreadSanitizer hangs where what it calls throws
   std::shared_ptr<const Nvrtc> nvrtc_;
-  std::once_flag host_compiler_once_;
   std::shared_ptr<const HostCompiler> host_compiler_;
   std::unordered_map<std::string, PrebuiltKernel> prebuilt_;
   std::atomic<std::uint64_t> compiled_ = 0;

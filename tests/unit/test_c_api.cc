@@ -62,12 +62,14 @@ static_assert(same(ALLNORM_PDL_LATE, PdlTrigger::kLate));
 
 // Programs are compiled against these numbers. A struct may only become larger, at its end; tensor never.
 static_assert(sizeof(allnorm_tensor) == 32);
-static_assert(sizeof(allnorm_context_options) == 32);
+static_assert(sizeof(allnorm_context_options) == 48);
 static_assert(sizeof(allnorm_world_options) == 64);
 static_assert(sizeof(allnorm_workspace_status) == 552);
 static_assert(sizeof(allnorm_fused_call) == 280);
 static_assert(sizeof(allnorm_allreduce_call) == 88);
 static_assert(offsetof(allnorm_context_options, device) == 24);
+static_assert(offsetof(allnorm_context_options, cache_mode) == 32);
+static_assert(offsetof(allnorm_context_options, prebuilt_directories) == 40);
 static_assert(offsetof(allnorm_world_options, timeout_seconds) == 48);
 static_assert(offsetof(allnorm_world_options, multicast) == 56);
 static_assert(offsetof(allnorm_workspace_status, phase) == 44);

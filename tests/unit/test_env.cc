@@ -9,6 +9,7 @@
 
 namespace {
 
+namespace cache = allnorm::cache;
 using allnorm::Env;
 using allnorm::Error;
 using allnorm::ErrorCode;

@@ -11,6 +11,10 @@
 namespace allnorm::sim {
 namespace {
 
+/// The first is more than any run uses; a limit on virtual memory or a sanitizer may leave less.
+constexpr std::size_t kMostReserved = std::size_t{1} << 40;
+constexpr std::size_t kLeastReserved = std::size_t{1} << 36;
+
 /// Calls step(slot, first byte in the page, bytes, offset from `address`) for each page of a range.
 template <typename Slots, typename Step>
 void for_each_page(Slots& slots, std::size_t offset, std::size_t bytes, Step step) {
@@ -41,36 +45,48 @@ Page& page_of(Allocation::PageSlot& slot) {
 }  // namespace
 
 Memory::Memory() {
-  // PROT_NONE, and no swap reserved: addresses alone.
-  void* addresses = mmap(nullptr, kReserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  void* owners = mmap(nullptr, kReserved / kGranule * sizeof(*owners_), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (addresses == MAP_FAILED || owners == MAP_FAILED) {
+  for (reserved_bytes_ = kMostReserved; !reserve(); reserved_bytes_ /= 2) {
+    if (reserved_bytes_ > kLeastReserved) continue;
     throw Error(ErrorCode::kDriver,
                 fmt::format("the simulator cannot reserve {} GiB of addresses: {} (is there a limit on virtual memory, "
                             "`ulimit -v`?)",
-                            kReserved >> 30, std::strerror(errno)));
+                            reserved_bytes_ >> 30, std::strerror(errno)));
   }
-  reserved_ = static_cast<std::byte*>(addresses);
   // Addresses have the same low bits in every run.
   base_ = (address_of(reserved_) + kGranule - 1) / kGranule * kGranule;
   used_ = kGranule;
-  owners_ = static_cast<std::uint32_t*>(owners);
 }
 
 Memory::~Memory() {
-  munmap(reserved_, kReserved);
-  munmap(owners_, kReserved / kGranule * sizeof(*owners_));
+  munmap(reserved_, reserved_bytes_);
+  munmap(owners_, owners_bytes());
+}
+
+bool Memory::reserve() {
+  // PROT_NONE, and no swap reserved: addresses alone.
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* addresses = mmap(nullptr, reserved_bytes_, PROT_NONE, kFlags, -1, 0);
+  if (addresses == MAP_FAILED) return false;
+  void* owners = mmap(nullptr, owners_bytes(), PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (owners == MAP_FAILED) {
+    const int error = errno;
+    munmap(addresses, reserved_bytes_);
+    errno = error;
+    return false;
+  }
+  reserved_ = static_cast<std::byte*>(addresses);
+  owners_ = static_cast<std::uint32_t*>(owners);
+  return true;
 }
 
 Allocation& Memory::allocate(std::size_t bytes, int device, std::string name) {
   // A granule that belongs to nobody lies between any two.
   const std::size_t granules = (std::max<std::size_t>(bytes, 1) + kGranule - 1) / kGranule;
-  if (granules + 2 > (kReserved - used_) / kGranule) {
+  if (granules + 2 > (reserved_bytes_ - used_) / kGranule) {
     throw Error(ErrorCode::kDriver,
                 fmt::format("the simulator has no addresses left for {} bytes of {}: each is used once, and all {} GiB "
                             "are used; make a new Context",
-                            bytes, name, kReserved >> 30));
+                            bytes, name, reserved_bytes_ >> 30));
   }
   auto allocation = std::make_unique<Allocation>();
   allocation->begin = base_ + used_;

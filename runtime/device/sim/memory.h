@@ -66,7 +66,7 @@ class Memory {
   void free(Allocation& allocation) noexcept;
   /// Whose it is; null for an address outside of all that was ever allocated.
   Allocation* find(Address address) const noexcept {
-    if (address - base_ >= kReserved) return nullptr;
+    if (address - base_ >= reserved_bytes_) return nullptr;
     const std::uint32_t number = owners_[(address - base_) / kGranule];
     return number == 0 ? nullptr : allocations_[number - 1].get();
   }
@@ -85,10 +85,14 @@ class Memory {
   static bool is_written(const Allocation& allocation, Address address, std::size_t bytes);
 
  private:
-  static constexpr std::size_t kReserved = std::size_t{1} << 40;
   static constexpr std::size_t kGranule = std::size_t{1} << 16;
 
+  /// False, with errno, if there is no room for reserved_bytes_.
+  bool reserve();
+  std::size_t owners_bytes() const noexcept { return reserved_bytes_ / kGranule * sizeof(*owners_); }
+
   std::byte* reserved_ = nullptr;
+  std::size_t reserved_bytes_ = 0;
   Address base_ = 0;
   std::size_t used_ = 0;
   std::uint32_t* owners_ = nullptr;  ///< A number a granule; 0: nobody. Mapped, and mostly never touched.
