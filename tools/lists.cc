@@ -37,7 +37,9 @@ Range parse_range(const std::string& flag, const std::string& item, int least, i
 
 }  // namespace
 
-std::vector<std::string> split_list(const std::string& flag, const std::string& text) {
+std::vector<std::string> split_list(const std::string& flag, const std::string& joined) {
+  std::string text = joined;
+  std::replace(text.begin(), text.end(), '\n', ',');
   std::vector<std::string> items;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
@@ -68,7 +70,7 @@ CLI::Option* add_integers(CLI::App& app, const std::string& flag, std::vector<in
   };
   return app.add_option_function<std::string>(flag, set, fmt::format("{} ({} to {})", help, least, most))
       ->type_name("LIST")
-      ->join(',');
+      ->join();
 }
 
 }  // namespace allnorm::tools

@@ -13,7 +13,8 @@
 
 namespace allnorm::tools {
 
-/// The texts between the commas, none of which may be empty.
+/// The texts between the commas, none of which may be empty. A newline, which the parser joins the values of repeated
+/// flags with, is a comma.
 std::vector<std::string> split_list(const std::string& flag, const std::string& text);
 
 /// Numbers and ranges of them, "first-last" or "first-last:step"; both ends are meant.
@@ -35,7 +36,7 @@ CLI::Option* add_list(CLI::App& app, const std::string& flags, std::vector<Value
                       const std::string& help) {
   const std::string flag = flags.substr(0, flags.find(','));
   const auto set = [&values, flag, parse](const std::string& text) { values = parse_list(flag, text, parse); };
-  return app.add_option_function<std::string>(flags, set, help)->type_name("LIST")->join(',');
+  return app.add_option_function<std::string>(flags, set, help)->type_name("LIST")->join();
 }
 
 template <typename Enum, std::size_t kCount>

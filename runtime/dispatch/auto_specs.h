@@ -21,11 +21,11 @@ struct AutoQuestion {
 
   Strategy requested = Strategy::kAuto;
   /// The most tokens of a call. None: kDefaultMaxTokens, and beyond it what the table has bounds for.
-  std::optional<std::int64_t> max_tokens;
+  std::optional<std::int64_t> max_tokens{};
   /// Of the workspaces. None: any, also those that hold calls with one strategy only.
-  std::optional<TokenCapacity> capacity;
+  std::optional<TokenCapacity> capacity{};
   /// Of the GPUs; empty: those that GPUs of the target have.
-  std::vector<int> multiprocessors;
+  std::vector<int> multiprocessors{};
 };
 
 /// Multiprocessors of the GPUs of a target, as far as they are known.
