@@ -117,7 +117,7 @@ ALLNORM_DEVICE void fence_system() { asm volatile("fence.acq_rel.sys;" ::: "memo
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
-constexpr u32 kPollsPerCheck = 1024;  ///< Well under a millisecond of polling.
+enum : u32 { kPollsPerCheck = 1024 };  ///< Well under a millisecond of polling.
 /// Says that what was loaded was not what is waited for. A GPU polls on.
 ALLNORM_DEVICE void pause_after_failed_poll() {}
 

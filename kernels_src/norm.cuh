@@ -76,7 +76,7 @@ ALLNORM_DEVICE float reciprocal_rms(float row_sum, float epsilon) {
 
 /// A vector's worth of gamma, as it lies in memory.
 struct GammaVector {
-  static constexpr u32 kWords4 = spec::kGammaDtype == spec::kDtype ? 1 : kVectorElements / 4;
+  enum : u32 { kWords4 = spec::kGammaDtype == spec::kDtype ? 1 : kVectorElements / 4 };
   static_assert(spec::kGammaDtype == spec::kDtype || spec::kGammaDtype == Dtype::kF32);
   Words4 parts[kWords4];
 };

@@ -20,8 +20,8 @@ static_assert(sizeof(u32) == 4 && sizeof(u64) == 8);
 ALLNORM_DEVICE u32 float_bits(float value) { return __builtin_bit_cast(u32, value); }
 ALLNORM_DEVICE float bits_float(u32 bits) { return __builtin_bit_cast(float, bits); }
 
-constexpr u32 kF32Infinity = 0x7F800000u;
-constexpr u32 kF32Magnitude = 0x7FFFFFFFu;
+inline constexpr u32 kF32Infinity = 0x7F800000u;
+inline constexpr u32 kF32Magnitude = 0x7FFFFFFFu;
 
 ALLNORM_DEVICE bool is_nan_bits(u32 bits) { return (bits & kF32Magnitude) > kF32Infinity; }
 

@@ -8,11 +8,11 @@
 
 namespace allnorm_kernel {
 
-constexpr int kMaxRanks = 72;
-constexpr u32 kBuffers = 3;
+inline constexpr int kMaxRanks = 72;
+inline constexpr u32 kBuffers = 3;
 
 /// A word that no sanitised payload holds: -0 in f32, (+0, -0) as a pair of 16-bit elements.
-constexpr u32 kSentinel = 0x80000000u;
+inline constexpr u32 kSentinel = 0x80000000u;
 
 /// Rotation state of a (strategy, row), in private memory: it outlives calls, so that graphs replay.
 struct alignas(16) RowState {
@@ -22,7 +22,7 @@ struct alignas(16) RowState {
 };
 
 /// A wait for this row was given up: its calls leave at once.
-constexpr u32 kPoisonedRow = kBuffers;
+inline constexpr u32 kPoisonedRow = kBuffers;
 
 enum class Phase : u32 { kOneShot = 0, kScatter = 1, kBroadcast = 2 };
 
@@ -37,7 +37,7 @@ struct alignas(16) Report {
 };
 
 /// Control::poison: 0 while healthy; else rank + 1 of who gave up first, or kAbortedByHost.
-constexpr u32 kAbortedByHost = 0xFFFFFFFFu;
+inline constexpr u32 kAbortedByHost = 0xFFFFFFFFu;
 
 /// The head of each rank's symmetric memory.
 struct alignas(16) Control {

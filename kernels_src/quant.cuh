@@ -6,9 +6,9 @@
 
 namespace allnorm_kernel {
 
-constexpr float kE4M3Maximum = 448.0f;
-constexpr float kSmallestDynamicScale = 1.0f / (512.0f * 448.0f);
-constexpr float kOneSixth = 1.0f / 6.0f;
+inline constexpr float kE4M3Maximum = 448.0f;
+inline constexpr float kSmallestDynamicScale = 1.0f / (512.0f * 448.0f);
+inline constexpr float kOneSixth = 1.0f / 6.0f;
 
 ALLNORM_DEVICE float load_output_scale(const Params& params) {
   return params.output_scale_pointer == nullptr ? params.output_scale : load_input(params.output_scale_pointer);

@@ -12,37 +12,47 @@ namespace allnorm_kernel {
 
 using Params = ParamsFor<spec::kWorldSize>;
 
-constexpr u32 kWorldSize = spec::kWorldSize;
-constexpr u32 kElementBytes = spec::kDtype == Dtype::kF32 ? 4 : 2;
-constexpr u32 kVectorElements = 16 / kElementBytes;
-constexpr u32 kVectors = spec::kHiddenDim / kVectorElements;
-constexpr u32 kChunks = (kVectors + 31) / 32;
-constexpr u32 kCtasPerRow = spec::kCtasPerRow;
-constexpr u32 kChunksPerWarp = spec::kChunksPerWarp;
-constexpr u32 kThreadsPerCta = spec::kWarpsPerCta * 32;
-constexpr u32 kThreadsPerRow = kCtasPerRow * kThreadsPerCta;
-constexpr u32 kWarpsPerRow = kThreadsPerRow / 32;
+// Enumerators, here and below: NVRTC gives each constexpr variable a place and a name in the cubin, a quarter of its
+// size.
+enum : u32 {
+  kWorldSize = spec::kWorldSize,
+  kElementBytes = spec::kDtype == Dtype::kF32 ? 4 : 2,
+  kVectorElements = 16 / kElementBytes,
+  kVectors = spec::kHiddenDim / kVectorElements,
+  kChunks = (kVectors + 31) / 32,
+  kCtasPerRow = spec::kCtasPerRow,
+  kChunksPerWarp = spec::kChunksPerWarp,
+  kThreadsPerCta = spec::kWarpsPerCta * 32,
+  kThreadsPerRow = kCtasPerRow * kThreadsPerCta,
+  kWarpsPerRow = kThreadsPerRow / 32,
+};
 static_assert(kVectors * kVectorElements == spec::kHiddenDim, "hidden_dim must be a multiple of 16 bytes");
 static_assert(kWarpsPerRow * kChunksPerWarp >= kChunks, "the geometry must cover the row");
 
 // What a thread may have in registers. A kernel must not need local memory (its stack could be resized beside a peer
 // that spins), and in a world of two, CTAs of up to 512 threads are to fit twice on a multiprocessor, so that one waits
 // while the other works. So the loads in flight follow from the room that there is.
-constexpr u32 kCtasPerMultiprocessor = kThreadsPerCta <= 512 && kChunksPerWarp <= 2 && spec::kWorldSize <= 2 ? 2 : 1;
-constexpr u32 kAllocatedThreads = (kThreadsPerCta + 127) / 128 * 128 * kCtasPerMultiprocessor;  // warps come by four
-constexpr u32 kRegisters = 65536 / kAllocatedThreads / 8 * 8 < 248 ? 65536 / kAllocatedThreads / 8 * 8 : 248;
-constexpr u32 kBaseRegisters = (kWorldSize <= 2 ? 44 : 64) + 4 * kChunksPerWarp;  // by experience
-constexpr u32 kGammaRegisters = kChunksPerWarp * (spec::kGammaDtype == spec::kDtype ? 4 : kVectorElements);
+enum : u32 {
+  kCtasPerMultiprocessor = kThreadsPerCta <= 512 && kChunksPerWarp <= 2 && spec::kWorldSize <= 2 ? 2 : 1,
+  kAllocatedThreads = (kThreadsPerCta + 127) / 128 * 128 * kCtasPerMultiprocessor,  // warps come by four
+  kRegisters = 65536 / kAllocatedThreads / 8 * 8 < 248 ? 65536 / kAllocatedThreads / 8 * 8 : 248,
+  kBaseRegisters = (kWorldSize <= 2 ? 44 : 64) + 4 * kChunksPerWarp,  // by experience
+  kGammaRegisters = kChunksPerWarp * (spec::kGammaDtype == spec::kDtype ? 4 : kVectorElements),
+};
 
 /// Whether the residual, and gamma, are loaded before the first wait, or where they are used.
-constexpr bool kResidualEarly = kChunksPerWarp <= 2 && kBaseRegisters + 4 * kChunksPerWarp <= kRegisters;
-constexpr u32 kWithResidual = kBaseRegisters + (kResidualEarly ? 4 * kChunksPerWarp : 0);
-constexpr bool kGammaEarly = kChunksPerWarp <= 2 && kWithResidual + kGammaRegisters <= kRegisters;
-constexpr u32 kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0);
-constexpr u32 kFreeVectors = kWithGamma + 4 < kRegisters ? (kRegisters - kWithGamma) / 4 : 1;
-constexpr u32 kFewer = kWorldSize < 8 ? kWorldSize : 8;
-/// Peers' vectors that are loaded together.
-constexpr u32 kGatherBatch = kWorldSize <= 2 ? kWorldSize : kFreeVectors < kFewer ? kFreeVectors : kFewer;
+enum : bool { kResidualEarly = kChunksPerWarp <= 2 && kBaseRegisters + 4 * kChunksPerWarp <= kRegisters };
+enum : u32 { kWithResidual = kBaseRegisters + (kResidualEarly ? 4 * kChunksPerWarp : 0) };
+enum : bool { kGammaEarly = kChunksPerWarp <= 2 && kWithResidual + kGammaRegisters <= kRegisters };
+enum : u32 {
+  kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0),
+  kFreeVectors = kWithGamma + 4 < kRegisters ? (kRegisters - kWithGamma) / 4 : 1,
+  kFewer = kWorldSize < 8 ? kWorldSize : 8,
+  /// Peers' vectors that are loaded together.
+  kGatherBatch = kWorldSize <= 2         ? kWorldSize
+                 : kFreeVectors < kFewer ? kFreeVectors
+                                         : kFewer,
+};
 
 /// A thread's place in the row that its cluster works on.
 struct Place {

@@ -6,8 +6,7 @@
 
 namespace allnorm_kernel {
 
-constexpr u32 kBlocks = spec::kHiddenDim / 16;
-constexpr u32 kPaddedBlocks = (kBlocks + 3) / 4 * 4;
+enum : u32 { kBlocks = spec::kHiddenDim / 16, kPaddedBlocks = (kBlocks + 3) / 4 * 4 };
 
 ALLNORM_DEVICE u64 scale_offset(u64 row, u32 block) {
   if constexpr (spec::kScaleLayout == ScaleLayout::kLinear) {

@@ -20,8 +20,7 @@ ALLNORM_DEVICE u32 clock_steps() { return static_cast<u32>(clock_nanoseconds() >
 /// A thread's willingness to wait, as its deadline. Once it gave up it publishes nothing and polls
 /// nothing, but passes every barrier.
 struct Waiter {
-  static constexpr u32 kNotStarted = 0;
-  static constexpr u32 kGaveUp = 1;
+  enum : u32 { kNotStarted = 0, kGaveUp = 1 };
   u32 deadline = kNotStarted;
 
   ALLNORM_DEVICE bool alive() const { return deadline != kGaveUp; }

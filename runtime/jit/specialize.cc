@@ -41,13 +41,13 @@ std::string specialized_source(const Spec& spec) {
       R"(// {}
 #include "spec_types.cuh"
 namespace allnorm_kernel::spec {{
-constexpr int kWorldSize = {}, kHiddenDim = {};
-constexpr int kCtasPerRow = {}, kWarpsPerCta = {}, kChunksPerWarp = {};
-constexpr Dtype kDtype = {}, kGammaDtype = {};
-constexpr Quant kQuant = {};
-constexpr ScaleLayout kScaleLayout = ScaleLayout::{};
-constexpr Pdl kPdl = {};
-constexpr bool kFused = {}, kMulticast = {}, kHasOutput = {}, kHasResidualOut = {}, kZeroScalePadding = {};
+enum : int {{ kWorldSize = {}, kHiddenDim = {} }};
+enum : int {{ kCtasPerRow = {}, kWarpsPerCta = {}, kChunksPerWarp = {} }};
+inline constexpr Dtype kDtype = {}, kGammaDtype = {};
+inline constexpr Quant kQuant = {};
+inline constexpr ScaleLayout kScaleLayout = ScaleLayout::{};
+inline constexpr Pdl kPdl = {};
+enum : bool {{ kFused = {}, kMulticast = {}, kHasOutput = {}, kHasResidualOut = {}, kZeroScalePadding = {} }};
 }}
 #include "{}"
 )",
