@@ -25,6 +25,7 @@ Examples:
   allnorm demo                        run the call on what is here, verified to the bit
   allnorm simulate --seeds 10000      the kernels on simulated GPUs, in as many orders of things
   allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin
+  allnorm warm --hidden 7168 --quant fp8 --world 2,4,8 --arch sm_90a --output kernels
   allnorm cache list                  the kernels that are kept on disk
   allnorm demo --help                 the options of a command, with examples)";
 
@@ -65,7 +66,9 @@ std::string describe_extra(const CLI::App& app) {
   const std::string given = extras.empty() ? std::string() : extras.front();
   std::vector<std::string> names = flags_of(chosen);
   const std::vector<const CLI::App*> commands = chosen.get_subcommands({});
-  for (const CLI::App* sub : commands) names.push_back(sub->get_name());
+  for (const CLI::App* sub : commands) {
+    if (!sub->get_group().empty()) names.push_back(sub->get_name());
+  }
   const std::string meant = nearest(given, names);
   const char* const kind = given.starts_with("-") || commands.empty() ? "argument" : "command";
   return fmt::format("{}: unknown {}{}", given, kind, meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
@@ -114,12 +117,15 @@ int main(int argc, char** argv) {
     const auto add = [&](const char* name, const char* what, Run (*declare)(CLI::App&)) {
       CLI::App* const sub = app.add_subcommand(name, what);
       list.push_back({sub, declare(*sub)});
+      return sub;
     };
     add("doctor", "Say what is here, whether a fused call can run, and what to do if not", add_doctor);
     add("demo", "Run the call on what is here and verify every byte", add_demo);
     add("simulate", "Run the kernels on simulated GPUs in many orders and verify every byte", add_simulate);
     add("compile", "Compile one kernel for any GPU; needs none", add_compile);
+    add("warm", "Compile kernels beforehand, into the cache or a directory to ship; needs no GPU", add_warm);
     add("cache", "Look at the compiled kernels that are kept on disk, check them, remove them", add_cache);
+    add("warm-worker", "", add_warm_worker)->group("");  // In no help text.
     return list;
   }();
   return parse_and_run(app, subcommands, argc, argv);
