@@ -43,8 +43,7 @@ void sort_into(CacheContents& contents, std::vector<StoredFile> files) {
         }
     }
   }
-  if (!contents.manifest) return;
-  for (const cache::ManifestEntry& entry : contents.manifest->entries) {
+  for (const cache::ManifestEntry& entry : contents.manifest.entries) {
     const std::string path = cache::entry_path(contents.place.directory, entry.target, entry.key);
     StoredKernel& kernel = add(entry.target, entry.key, path, entry.bytes);
     kernel.origin.spec = parse_spec_text(entry.spec);
@@ -73,8 +72,11 @@ CacheContents list_contents(const CachePlace& place) {
   contents.place = place;
   if (place.prebuilt) {
     std::string reason;
-    contents.manifest = read_manifest(place.directory, reason);
-    if (!contents.manifest) contents.reasons.push_back(reason);
+    if (auto manifest = read_manifest(place.directory, reason)) {
+      contents.manifest = std::move(*manifest);
+    } else {
+      contents.reasons.push_back(reason);
+    }
   }
   sort_into(contents, cache::list_files(place.directory, cache::FileSystem::real(), contents.reasons));
   return contents;
@@ -85,8 +87,8 @@ std::optional<cache::Entry> read_kernel(const CacheContents& contents, StoredKer
   std::optional<cache::Entry> entry;
   std::string reason;
   if (contents.place.prebuilt) {
-    const cache::ManifestEntry* expected = contents.manifest->find(kernel.target, kernel.key);
-    entry = cache::read_manifest_entry(contents.place.directory, *expected, files, reason);
+    const cache::ManifestEntry* expected = contents.manifest.find(kernel.target, kernel.key);
+    if (expected != nullptr) entry = cache::read_manifest_entry(contents.place.directory, *expected, files, reason);
   } else {
     // As Store::get(), which does not say which file it read.
     const ReadResult file = files.read(kernel.path);
@@ -99,9 +101,9 @@ std::optional<cache::Entry> read_kernel(const CacheContents& contents, StoredKer
     kernel.problem = without_path(reason, kernel.path);
     return std::nullopt;
   }
-  std::optional<Spec> of_manifest = std::move(kernel.origin.spec);
+  const std::optional<Spec> of_manifest = kernel.origin.spec;
   kernel.origin = parse_origin(entry->provenance);
-  if (!kernel.origin.spec) kernel.origin.spec = std::move(of_manifest);
+  if (!kernel.origin.spec) kernel.origin.spec = of_manifest;
   return entry;
 }
 

@@ -36,7 +36,7 @@ struct StoredKernel {
 
 struct CacheContents {
   CachePlace place;
-  std::optional<cache::Manifest> manifest;  ///< Of a prebuilt directory, if it can be used.
+  cache::Manifest manifest;  ///< Of a prebuilt directory; empty where it cannot be used.
   std::vector<StoredKernel> kernels;
   std::vector<std::string> temporary;  ///< Paths.
   std::vector<std::string> foreign;    ///< Paths of files that are nobody's entry.
