@@ -30,10 +30,14 @@ class UsageError : public std::runtime_error {
 
 using Run = std::function<int()>;
 
+Run add_cache(CLI::App& app);
 Run add_compile(CLI::App& app);
 Run add_demo(CLI::App& app);
 Run add_doctor(CLI::App& app);
 Run add_simulate(CLI::App& app);
+Run add_warm(CLI::App& app);
+/// Not for people.
+Run add_warm_worker(CLI::App& app);
 
 }  // namespace allnorm::tools
 

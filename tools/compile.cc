@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +10,7 @@
 #include "env/env.h"
 #include "jit/compiler.h"
 #include "jit/specialize.h"
+#include "output_file.h"
 #include "spec_options.h"
 #include "text.h"
 
@@ -33,16 +33,6 @@ struct Options {
 
 std::string describe_geometry(const Geometry& g) {
   return fmt::format("{}x{}x{}", g.ctas_per_row, g.warps_per_cta, g.chunks_per_warp);
-}
-
-void write_file(const std::string& path, const std::vector<std::byte>& bytes) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  file.close();
-  if (!file) {
-    throw UsageError(fmt::format(
-        "--out: \"{}\" cannot be written; name a file in a folder that exists and that you may write to", path));
-  }
 }
 
 bool is_for_gpu(const Spec& spec) { return spec.target != Target::kHost; }
@@ -105,7 +95,9 @@ int run(const Options& options) {
   KernelCompiler compiler(env);
   const std::string name = is_for_gpu(spec) ? compiler.nvrtc().version() : compiler.host_compiler().identity();
   const CompiledKernel kernel = compiler.compile(spec);
-  if (!options.out.empty()) write_file(options.out, kernel.binary);
+  if (!options.out.empty()) {
+    write_output(options.out, {reinterpret_cast<const char*>(kernel.binary.data()), kernel.binary.size()});
+  }
   if (options.json) {
     fmt::print("{}\n", to_json(spec, kernel, name, options.out).dump(2));
   } else {

@@ -25,6 +25,8 @@ Examples:
   allnorm demo                        run the call on what is here, verified to the bit
   allnorm simulate --seeds 10000      the kernels on simulated GPUs, in as many orders of things
   allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin
+  allnorm warm --hidden 7168 --quant fp8 --world 2,4,8 --arch sm_90a --output kernels
+  allnorm cache list                  the kernels that are kept on disk
   allnorm demo --help                 the options of a command, with examples)";
 
 struct Subcommand {
@@ -46,33 +48,40 @@ std::vector<std::string> flags_of(const CLI::App& app) {
   return flags;
 }
 
+/// The subcommand, or the subcommand's subcommand, that the command line names; the App itself if it names none.
+const CLI::App& chosen_of(const CLI::App& app) {
+  const std::vector<CLI::App*> parsed = app.get_subcommands();
+  return parsed.empty() ? app : chosen_of(*parsed.front());
+}
+
+/// "cache list "; empty for the command itself.
+std::string words_of(const CLI::App& app) {
+  return app.get_parent() == nullptr ? "" : words_of(*app.get_parent()) + app.get_name() + " ";
+}
+
 /// What the parser says about an argument that it does not know, with the one that was meant.
-std::string describe_extra(const CLI::App& app, const CLI::App& chosen, bool is_top) {
+std::string describe_extra(const CLI::App& app) {
+  const CLI::App& chosen = chosen_of(app);
   const std::vector<std::string> extras = app.remaining(true);
   const std::string given = extras.empty() ? std::string() : extras.front();
   std::vector<std::string> names = flags_of(chosen);
-  if (is_top) {
-    for (const CLI::App* sub : app.get_subcommands({})) names.push_back(sub->get_name());
+  const std::vector<const CLI::App*> commands = chosen.get_subcommands({});
+  for (const CLI::App* sub : commands) {
+    if (!sub->get_group().empty()) names.push_back(sub->get_name());
   }
   const std::string meant = nearest(given, names);
-  const char* const kind = given.starts_with("-") || !is_top ? "argument" : "command";
+  const char* const kind = given.starts_with("-") || commands.empty() ? "argument" : "command";
   return fmt::format("{}: unknown {}{}", given, kind, meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
 }
 
-int usage_error(const std::string& message, const CLI::App& chosen, bool is_top) {
+int usage_error(const std::string& message, const CLI::App& app) {
   report(message.c_str());
-  fmt::print(stderr, "See `allnorm {}--help`.\n", is_top ? "" : chosen.get_name() + " ");
+  fmt::print(stderr, "See `allnorm {}--help`.\n", words_of(chosen_of(app)));
   return kExitUsage;
 }
 
 int parse_and_run(CLI::App& app, const std::vector<Subcommand>& subcommands, int argc, char** argv) {
-  const auto chosen = [&]() -> const CLI::App& {
-    for (const Subcommand& s : subcommands) {
-      if (s.app->parsed()) return *s.app;
-    }
-    return app;
-  };
-  const auto wrong = [&](const std::string& message) { return usage_error(message, chosen(), &chosen() == &app); };
+  const auto wrong = [&](const std::string& message) { return usage_error(message, app); };
   try {
     app.parse(argc, argv);
     for (const Subcommand& s : subcommands) {
@@ -81,13 +90,13 @@ int parse_and_run(CLI::App& app, const std::vector<Subcommand>& subcommands, int
     fmt::print("{}", app.help());
     return kExitOk;
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", chosen().help(&chosen() == &app ? "" : app.get_name()));
+    fmt::print("{}", app.help());
     return kExitOk;
   } catch (const CLI::CallForVersion&) {
     fmt::print("allnorm {}\n", ALLNORM_VERSION_STRING);
     return kExitOk;
   } catch (const CLI::ExtrasError&) {
-    return wrong(describe_extra(app, chosen(), &chosen() == &app));
+    return wrong(describe_extra(app));
   } catch (const CLI::ArgumentMismatch& error) {
     const std::string message = error.what();  // "--quant: 1 required NAME missing"
     return wrong(fmt::format("{}: a value is missing", message.substr(0, message.find(':'))));
@@ -108,11 +117,15 @@ int main(int argc, char** argv) {
     const auto add = [&](const char* name, const char* what, Run (*declare)(CLI::App&)) {
       CLI::App* const sub = app.add_subcommand(name, what);
       list.push_back({sub, declare(*sub)});
+      return sub;
     };
     add("doctor", "Say what is here, whether a fused call can run, and what to do if not", add_doctor);
     add("demo", "Run the call on what is here and verify every byte", add_demo);
     add("simulate", "Run the kernels on simulated GPUs in many orders and verify every byte", add_simulate);
     add("compile", "Compile one kernel for any GPU; needs none", add_compile);
+    add("warm", "Compile kernels beforehand, into the cache or a directory to ship; needs no GPU", add_warm);
+    add("cache", "Look at the compiled kernels that are kept on disk, check them, remove them", add_cache);
+    add("warm-worker", "", add_warm_worker)->group("");  // In no help text.
     return list;
   }();
   return parse_and_run(app, subcommands, argc, argv);

@@ -23,7 +23,8 @@ constexpr FieldFlag kFlags[] = {{"target", "--target"},       {"strategy", "--st
                                 {"dtype", "--dtype"},         {"gamma_dtype", "--gamma-dtype"},
                                 {"hidden_dim", "--hidden"}};
 
-/// Messages about a Spec begin with the field; here it has the name of its flag.
+}  // namespace
+
 std::string name_flag(const std::string& message) {
   for (const FieldFlag& f : kFlags) {
     const std::string field = std::string(f.field) + ":";
@@ -33,7 +34,6 @@ std::string name_flag(const std::string& message) {
   return message;
 }
 
-/// "4x7x1".
 Geometry parse_geometry(const std::string& text) {
   constexpr const char* kAllowed = "CTAS_PER_ROWxWARPS_PER_CTAxCHUNKS_PER_WARP, such as 4x7x1";
   std::array<std::uint8_t, 3> parts{};
@@ -50,8 +50,6 @@ Geometry parse_geometry(const std::string& text) {
   }
   return {parts[0], parts[1], parts[2]};
 }
-
-}  // namespace
 
 SpecOptions::SpecOptions(CLI::App& app) {
   spec_.world_size = 2;

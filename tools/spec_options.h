@@ -10,6 +10,12 @@
 
 namespace allnorm::tools {
 
+/// "4x7x1", of the flag --geometry. Throws UsageError.
+Geometry parse_geometry(const std::string& text);
+
+/// A message about a Spec, which begins with a field, with the name of the field's flag.
+std::string name_flag(const std::string& message);
+
 /// Declares the flags on an App, and must outlive its parsing.
 class SpecOptions {
  public:

@@ -56,7 +56,8 @@ class TreeBuilder {
   using Kind = JsonNode::Kind;
   using Json = nlohmann::json;
 
-  explicit TreeBuilder(const CountingIterator::Position* position) : position_(position) {}
+  TreeBuilder(const CountingIterator::Position* position, std::size_t max_values)
+      : position_(position), max_values_(max_values) {}
 
   bool null() { return add(Kind::kNull) != nullptr; }
   bool boolean(bool value) { return add(Kind::kBool, value ? "true" : "false") != nullptr; }
@@ -96,8 +97,8 @@ class TreeBuilder {
 
  private:
   JsonNode* add(Kind kind, std::string text = {}) {
-    if (++values_ > kMaxJsonValues) {
-      fail(fmt::format("more than {} values", kMaxJsonValues));
+    if (++values_ > max_values_) {
+      fail(fmt::format("more than {} values", max_values_));
       return nullptr;
     }
     // Only the innermost open node grows, so the pointers to the nodes around it stay valid.
@@ -134,6 +135,7 @@ class TreeBuilder {
   }
 
   const CountingIterator::Position* position_;
+  std::size_t max_values_;
   std::vector<JsonNode*> open_;
   std::size_t values_ = 0;
   std::string key_;
@@ -152,13 +154,13 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
-JsonNode parse_json(std::string_view text, const std::string& file) {
-  if (text.size() > kMaxJsonBytes) {
+JsonNode parse_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
+  if (text.size() > limits.bytes) {
     throw Error(ErrorCode::kInvalidTable,
-                fmt::format("{}: {} bytes given, allowed: up to {}", file, text.size(), kMaxJsonBytes));
+                fmt::format("{}: {} bytes given, allowed: up to {}", file, text.size(), limits.bytes));
   }
   CountingIterator::Position position;
-  TreeBuilder builder(&position);
+  TreeBuilder builder(&position, limits.values);
   // The end bounds it. NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
   const CountingIterator begin(text.data(), &position);
   const CountingIterator end(text.data() + text.size(), &position);

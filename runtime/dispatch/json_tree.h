@@ -30,8 +30,13 @@ struct JsonNode {
   std::vector<JsonNode> items;  ///< Of arrays and objects, in the order of the text.
 };
 
+struct JsonLimits {
+  std::size_t bytes = kMaxJsonBytes;
+  std::size_t values = kMaxJsonValues;
+};
+
 /// Throws kInvalidTable with "file:line: what is wrong".
-JsonNode parse_json(std::string_view text, const std::string& file);
+JsonNode parse_json(std::string_view text, const std::string& file, const JsonLimits& limits = {});
 
 /// Text of a file for a message: short, and with nothing that a terminal could act on.
 std::string printable(std::string_view text);

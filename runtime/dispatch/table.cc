@@ -4,6 +4,13 @@
 
 namespace allnorm {
 
+std::vector<TableKey> Table::keys() const {
+  std::vector<TableKey> keys;
+  keys.reserve(entries_.size());
+  for (const Entry& entry : entries_) keys.push_back(entry.key);
+  return keys;
+}
+
 std::span<const TableBound> Table::lookup(const TableKey& key) const noexcept {
   const auto entry = std::lower_bound(entries_.begin(), entries_.end(), key,
                                       [](const Entry& e, const TableKey& wanted) { return e.key < wanted; });

@@ -74,6 +74,8 @@ class Table {
 
   const Provenance& provenance() const noexcept { return provenance_; }
   std::size_t entry_count() const noexcept { return entries_.size(); }
+  /// What there are entries for, ascending.
+  std::vector<TableKey> keys() const;
 
   /// The bounds of a kind of call, ascending; empty if the table has none.
   std::span<const TableBound> lookup(const TableKey& key) const noexcept;

@@ -50,8 +50,6 @@ cache::Key KernelCompiler::key(const Spec& spec) {
   return key.finish();
 }
 
-std::string KernelCompiler::prebuilt_key(const Spec& spec) const { return key_of(spec).finish().hex; }
-
 const Nvrtc& KernelCompiler::nvrtc() {
   const std::lock_guard lock(tools_mutex_);
   if (!nvrtc_) nvrtc_ = Nvrtc::load(env_.nvrtc_path);
@@ -187,8 +185,7 @@ CompiledKernel KernelCompiler::hit(cache::Entry entry) {
   return {{bytes, bytes + entry.payload.size()}, std::move(entry.kernel_name), true};
 }
 
-void KernelCompiler::keep_on_disk(const Spec& spec, const cache::Key& key, const CompiledKernel& kernel) {
-  if (cache_.store() == nullptr || cache_.mode() != cache::Mode::kNormal) return;
+cache::Entry KernelCompiler::entry_of(const Spec& spec, const cache::Key& key, const CompiledKernel& kernel) {
   nlohmann::json provenance;
   for (const auto& [name, value] : key.fields) provenance["key"][name] = value;
   provenance["spec"] = nlohmann::json::parse(to_json(spec));
@@ -198,11 +195,19 @@ void KernelCompiler::keep_on_disk(const Spec& spec, const cache::Key& key, const
     provenance["nvrtc"] = nvrtc().version();
   }
   provenance["compile_seconds"] = kernel.seconds;
-  const cache::Entry entry{key.hex,
-                           kernel.entry_name,
-                           provenance.dump(),
-                           {reinterpret_cast<const char*>(kernel.binary.data()), kernel.binary.size()}};
-  cache_.keep(to_string(spec.target), entry);
+  return {key.hex,
+          kernel.entry_name,
+          provenance.dump(),
+          {reinterpret_cast<const char*>(kernel.binary.data()), kernel.binary.size()}};
+}
+
+cache::Entry KernelCompiler::prebuilt_entry(const Spec& spec, const CompiledKernel& kernel) {
+  return entry_of(spec, key_of(spec).finish(), kernel);
+}
+
+void KernelCompiler::keep_on_disk(const Spec& spec, const cache::Key& key, const CompiledKernel& kernel) {
+  if (cache_.store() == nullptr || cache_.mode() != cache::Mode::kNormal) return;
+  cache_.keep(to_string(spec.target), entry_of(spec, key, kernel));
 }
 
 }  // namespace allnorm

@@ -22,6 +22,7 @@
 
 #include "allnorm/context.h"
 #include "cache/cache.h"
+#include "cache/entry.h"
 #include "cache/key.h"
 #include "dispatch/spec.h"
 #include "env/env.h"
@@ -67,7 +68,10 @@ class KernelCompiler {
   /// Kernels to look up before all else, whose text and bytes outlive this object. Before the first compile().
   void add_prebuilt(std::span<const PrebuiltKernel> kernels);
   /// The key without the compiler, in hexadecimal: the machine that runs the kernel may have none.
-  std::string prebuilt_key(const Spec& spec) const;
+  std::string prebuilt_key(const Spec& spec) const { return key_without_compiler(spec).hex; }
+  cache::Key key_without_compiler(const Spec& spec) const { return key_of(spec).finish(); }
+  /// What a prebuilt directory keeps of a kernel that was compiled here.
+  cache::Entry prebuilt_entry(const Spec& spec, const CompiledKernel& kernel);
 
   const KernelSources& sources() const noexcept { return sources_; }
   /// Loads it if need be. Throws kCompiler.
@@ -88,6 +92,7 @@ class KernelCompiler {
   CompiledKernel hit(cache::Entry entry);
   [[noreturn]] void refuse_to_compile(const Spec& spec) const;
   void check_not_rejected(const Spec& spec);
+  cache::Entry entry_of(const Spec& spec, const cache::Key& key, const CompiledKernel& kernel);
   void keep_on_disk(const Spec& spec, const cache::Key& key, const CompiledKernel& kernel);
 
   Env env_;
