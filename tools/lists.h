@@ -32,7 +32,7 @@ auto parse_list(const std::string& flag, const std::string& text, Parse&& parse)
 
 /// Given more than once, the lists of a flag are joined.
 template <typename Value, typename Parse>
-CLI::Option* add_list(CLI::App& app, const std::string& flags, std::vector<Value>& values, Parse parse,
+CLI::Option* add_list(CLI::App& app, const std::string& flags, std::vector<Value>& values, const Parse& parse,
                       const std::string& help) {
   const std::string flag = flags.substr(0, flags.find(','));
   const auto set = [&values, flag, parse](const std::string& text) { values = parse_list(flag, text, parse); };

@@ -59,15 +59,14 @@ int SharedFiles::sys_mkdir(const char* path, mode_t mode) {
 WarmPlace::WarmPlace(Env env, const std::string& output)
     : env_(own_env(std::move(env), !output.empty())),
       is_output_(!output.empty()),
-      directory_(is_output_ ? absolute(output) : env_.cache.directory) {
+      directory_(is_output_ ? absolute(output) : env_.cache.directory),
+      store_(directory_, files(), cache::StoreOptions{false, is_output_ ? cache::kNoLimit : env_.cache.max_bytes}),
+      compiler_(env_, files()) {
   if (directory_.empty()) {
     throw UsageError(
         "--output: not given, and there is no cache: none of ALLNORM_CACHE_DIR, XDG_CACHE_HOME and HOME is "
         "an absolute path");
   }
-  const std::int64_t max_bytes = is_output_ ? cache::kNoLimit : env_.cache.max_bytes;
-  store_.emplace(directory_, files(), cache::StoreOptions{false, max_bytes});
-  compiler_.emplace(env_, files());
 }
 
 void WarmPlace::prepare() {
@@ -81,12 +80,12 @@ void WarmPlace::prepare() {
 }
 
 std::string WarmPlace::key(const Spec& spec) {
-  return is_output_ ? compiler_->prebuilt_key(spec) : compiler_->key(spec).hex;
+  return is_output_ ? compiler_.prebuilt_key(spec) : compiler_.key(spec).hex;
 }
 
 std::optional<cache::ManifestEntry> WarmPlace::find(const Spec& spec) {
   std::string reason;  // What is not valid is made again.
-  const auto entry = store_->get(to_string(spec.target), key(spec), reason);
+  const auto entry = store_.get(to_string(spec.target), key(spec), reason);
   if (!entry) return std::nullopt;
   return describe_entry(spec, *entry);
 }
@@ -97,11 +96,11 @@ bool WarmPlace::has_valid(const Spec& spec) {
 }
 
 MadeKernel WarmPlace::make(const Spec& spec) {
-  const CompiledKernel kernel = compiler_->compile(spec);
+  const CompiledKernel kernel = compiler_.compile(spec);
   std::string reason;
   if (is_output_) {
-    const cache::Entry entry = compiler_->prebuilt_entry(spec, kernel);
-    if (!store_->put(to_string(spec.target), entry, reason)) throw std::runtime_error(reason);
+    const cache::Entry entry = compiler_.prebuilt_entry(spec, kernel);
+    if (!store_.put(to_string(spec.target), entry, reason)) throw std::runtime_error(reason);
     return {describe_entry(spec, entry), kernel.seconds, true};
   }
   auto kept = find(spec);

@@ -42,7 +42,7 @@ class WarmPlace {
   const std::string& directory() const noexcept { return directory_; }
   std::string manifest_path() const { return directory_ + "/" + std::string(cache::kManifestName); }
   bool is_output() const noexcept { return is_output_; }
-  KernelCompiler& compiler() noexcept { return *compiler_; }
+  KernelCompiler& compiler() noexcept { return compiler_; }
 
   /// Makes the directory. Throws UsageError if nothing can be kept there.
   void prepare();
@@ -72,8 +72,8 @@ class WarmPlace {
   bool is_output_;
   std::string directory_;
   SharedFiles shared_files_;
-  std::optional<cache::Store> store_;
-  std::optional<KernelCompiler> compiler_;
+  cache::Store store_;
+  KernelCompiler compiler_;
 };
 
 }  // namespace allnorm::tools

@@ -160,9 +160,10 @@ std::vector<Spec> WarmRequest::kinds_of_flags() const {
   return with_variants(std::move(kinds));
 }
 
-std::vector<Spec> WarmRequest::kinds_of_table(const Table& table) const {
+std::vector<Spec> WarmRequest::kinds_of_table(const std::optional<Table>& table) const {
   std::vector<Spec> kinds;
-  for (const TableKey& key : table.keys()) {
+  if (!table) return kinds;
+  for (const TableKey& key : table->keys()) {
     Spec& kind = kinds.emplace_back();
     kind.operation = key.operation;
     kind.transport = key.transport;
@@ -237,7 +238,7 @@ Wanted WarmRequest::wanted_of_kinds() const {
       return false;
     }
   };
-  for (const Spec& kind : table_.empty() ? kinds_of_flags() : kinds_of_table(*tables.front())) {
+  for (const Spec& kind : table_.empty() ? kinds_of_flags() : kinds_of_table(tables.front())) {
     if (!exists(with_default_geometry(kind))) continue;
     for (const Spec& spec : specs_of(kind, tables)) {
       if (!known.insert(spec).second || !exists(spec)) continue;

@@ -38,7 +38,7 @@ class WarmRequest {
   void check_flags() const;
   AutoQuestion question(Strategy strategy) const;
   std::vector<Spec> kinds_of_flags() const;
-  std::vector<Spec> kinds_of_table(const Table& table) const;
+  std::vector<Spec> kinds_of_table(const std::optional<Table>& table) const;
   std::vector<Spec> with_variants(std::vector<Spec> kinds) const;
   std::vector<Spec> specs_of(const Spec& kind, const std::vector<std::optional<Table>>& tables) const;
   Wanted wanted_of_kinds() const;

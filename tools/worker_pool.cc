@@ -14,6 +14,7 @@
 #include <list>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 namespace allnorm::tools {
 namespace {
@@ -66,7 +67,7 @@ class Crew {
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
   ~Crew() {
-    for (Worker& worker : workers_) end(worker);
+    for (const Worker& worker : workers_) end(worker);
   }
 
   void run() {
@@ -146,29 +147,28 @@ class Crew {
     if (size > 0) {
       worker->answer.append(buffer.data(), static_cast<std::size_t>(size));
       const std::size_t end = worker->answer.find('\n');
-      if (end == std::string::npos || !worker->job) return;
-      const std::size_t job = *worker->job;
+      if (end == std::string::npos) return;
       const std::string answer = worker->answer.substr(0, end);
       worker->answer.clear();
-      worker->job.reset();
+      const std::optional<std::size_t> job = std::exchange(worker->job, std::nullopt);
       give_job(*worker);
-      pool_.on_answer(job, answer);
+      if (job) pool_.on_answer(*job, answer);
       return;
     }
     const std::optional<std::size_t> lost = worker->job;
-    const std::string how = end(*worker);
+    const int status = end(*worker);
     workers_.erase(worker);
-    if (lost) pool_.on_death(*lost, how);
+    if (lost) pool_.on_death(*lost, describe_status(status));
   }
 
   /// With all that it has started.
-  static std::string end(Worker& worker) {
+  static int end(const Worker& worker) noexcept {
     ::close(worker.socket);
     ::kill(-worker.pid, SIGKILL);
     int status = 0;
     while (waitpid(worker.pid, &status, 0) < 0 && errno == EINTR) {
     }
-    return describe_status(status);
+    return status;
   }
 
   const WorkerPool& pool_;
