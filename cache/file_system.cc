@@ -188,6 +188,7 @@ bool FileSystem::is_private_directory(const std::string& path, std::string& reas
 bool FileSystem::remove_if_unchanged(const std::string& path, const FileId& id, std::string& reason) {
   struct stat status{};
   if (sys_lstat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return true;
     reason = failure("examine", path, errno);
     return false;
   }
@@ -195,7 +196,7 @@ bool FileSystem::remove_if_unchanged(const std::string& path, const FileId& id, 
     reason = path + " has changed meanwhile";
     return false;
   }
-  if (sys_unlink(path.c_str()) != 0) {
+  if (sys_unlink(path.c_str()) != 0 && errno != ENOENT) {
     reason = failure("remove", path, errno);
     return false;
   }

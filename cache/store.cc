@@ -17,7 +17,10 @@ constexpr std::int64_t kPutsAPrune = 8;
 }  // namespace
 
 Store::Store(std::string directory, FileSystem& files, const StoreOptions& options)
-    : directory_(std::move(directory)), files_(files), options_(options), put_since_prune_(options.max_bytes) {}
+    : directory_(std::move(directory)),
+      files_(files),
+      options_(options),
+      put_since_prune_(options.max_bytes / kPutsAPrune) {}
 
 std::string Store::path_of(std::string_view target, std::string_view key) const {
   return entry_path(directory_, target, key);
@@ -30,9 +33,9 @@ void Store::note_use(const std::string& path, const FileId& id) const {
 }
 
 void Store::make_room(std::int64_t bytes) const {
-  if (options_.max_bytes == kNoLimit) return;
-  if (put_since_prune_.fetch_add(bytes) + bytes < options_.max_bytes / kPutsAPrune) return;
-  put_since_prune_ = 0;
+  const std::int64_t enough = options_.max_bytes / kPutsAPrune;
+  if (put_since_prune_.fetch_add(bytes) + bytes < enough) return;
+  if (put_since_prune_.exchange(0) < enough) return;  // another thread does it
   prune(directory_, options_.max_bytes, options_.max_bytes - options_.max_bytes / 10, files_);
 }
 

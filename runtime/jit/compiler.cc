@@ -197,7 +197,8 @@ cache::Entry KernelCompiler::entry_of(const Spec& spec, const cache::Key& key, c
   provenance["compile_seconds"] = kernel.seconds;
   return {key.hex,
           kernel.entry_name,
-          provenance.dump(),
+          // A compiler says of itself what it likes, in any encoding.
+          provenance.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
           {reinterpret_cast<const char*>(kernel.binary.data()), kernel.binary.size()}};
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ctime>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cache/listing.h"
@@ -81,6 +82,35 @@ TEST_CASE("what was not used for longest goes first, and no more than must") {
   CHECK_FALSE(fs::exists(paths[1]));
   CHECK_FALSE(fs::exists(paths[2]));
   CHECK(fs::exists(paths[3]));
+}
+
+TEST_CASE("prunes that meet remove no more than one alone would") {
+  const Folder folder;
+  const std::vector<std::string> paths = put_aged(Store(folder.path()), 6);
+  const auto size = static_cast<std::int64_t>(fs::file_size(paths[0]));
+  // Between this prune's look and its removals, another removes the oldest three.
+  struct Beside : FileSystem {
+    std::vector<std::string> others;
+    int sys_unlink(const char* path) override {
+      for (const std::string& other : std::exchange(others, {})) fs::remove(other);
+      return FileSystem::sys_unlink(path);
+    }
+  } files;
+  files.others = {paths[0], paths[1], paths[2]};
+  CHECK(prune(folder.path(), 5 * size, 3 * size, files).bytes_left == 3 * size);
+  CHECK(count_files(folder.path()) == 3);
+}
+
+TEST_CASE("a store without a limit sweeps what a crash left, once a process") {
+  const Folder folder;
+  std::string reason;
+  write_bytes(folder / kTemporary, "left by a crash");
+  const Store store(folder.path());
+  REQUIRE(store.put(kTarget, small_entry(1), reason));
+  CHECK_FALSE(fs::exists(folder / kTemporary));
+  write_bytes(folder / kTemporary, "x");
+  REQUIRE(store.put(kTarget, small_entry(2), reason));
+  CHECK(fs::exists(folder / kTemporary));
 }
 
 TEST_CASE("a read renews an entry's time once an hour, and a read-only store never") {
