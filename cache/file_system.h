@@ -87,8 +87,8 @@ class FileSystem {
   bool is_private_directory(const std::string& path, std::string& reason);
 
   /// Removes the file if it still is the one that was read; leaves what somebody has put there
-  /// since. True if it is gone, whoever removed it. (Something put there in the instant between the look and the removal is lost; to a
-  /// cache that is a miss.)
+  /// since. True if it is gone, whoever removed it. (Something put there in the instant between the look and the
+  /// removal is lost; to a cache that is a miss.)
   bool remove_if_unchanged(const std::string& path, const FileId& id, std::string& reason);
 
   /// Whether the name is one that publish() gives to its temporary files.
