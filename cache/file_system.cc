@@ -241,8 +241,10 @@ bool FileSystem::list(const std::string& path, std::vector<FolderItem>& items, s
     return false;
   }
   for (std::string& name : names) {
+    std::string item = path;
+    item.append("/").append(name);
     struct stat status{};
-    if (sys_lstat((path + "/" + name).c_str(), &status) != 0) continue;
+    if (sys_lstat(item.c_str(), &status) != 0) continue;
     items.push_back({std::move(name), id_of(status), status.st_size, S_ISDIR(status.st_mode)});
   }
   return true;
