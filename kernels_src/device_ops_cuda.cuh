@@ -3,7 +3,6 @@
 #define ALLNORM_KERNELS_DEVICE_OPS_CUDA_CUH_
 
 #define ALLNORM_DEVICE __device__ __forceinline__
-#define ALLNORM_DEVICE_SLOW __device__ __forceinline__
 #define ALLNORM_SHARED(type, name) __shared__ type name
 // The number of CTAs matters even where it is 1: without it ptxas spills to make room for two.
 #define ALLNORM_KERNEL(threads, ctas_per_multiprocessor) \

@@ -6,7 +6,6 @@
 #define ALLNORM_KERNELS_DEVICE_OPS_HOST_CUH_
 
 #define ALLNORM_DEVICE inline
-#define ALLNORM_DEVICE_SLOW inline
 #define ALLNORM_SHARED(type, name) \
   type& name = *static_cast<type*>(allnorm_host_ops->shared_memory(sizeof(type), {__FILE__, __LINE__}))
 #define ALLNORM_EXPORTED extern "C" __attribute__((visibility("default")))

@@ -39,17 +39,16 @@ ALLNORM_DEVICE Words4 load_residual(const Params& params, u64 row, u32 vector) {
 /// A thread's share of a row. `values` is the input (sanitised), then the sum, then residual_out, then the normalised
 /// row.
 struct RowValues {
-  Words4 values[kChunksPerWarp];
+  ChunkVectors values;
   Words4 residual[kResidualEarly ? kChunksPerWarp : 1];
 };
 
 /// Before the first wait, so that the loads are under way meanwhile.
 ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, RowValues& mine) {
-  const InputVectors input = load_input_row(params, place, row);
+  mine.values = load_input_row(params, place, row);
+  if constexpr (spec::kFused && kResidualEarly) {
 #pragma unroll
-  for (u32 i = 0; i < kChunksPerWarp; i++) {
-    mine.values[i] = input.values[i];
-    if constexpr (spec::kFused && kResidualEarly) {
+    for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (place.has(i)) mine.residual[i] = load_residual(params, row, place.vector(i));
     }
   }
@@ -58,21 +57,21 @@ ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, RowValu
 /// h = sum + residual, and its sum of squares, chunk by chunk.
 ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, bool alive, u32 parity, RowValues& mine,
                                  ChunkValues& squares) {
-#pragma unroll
+#pragma unroll(kUnrolledChunks)
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     float square_sum = 0.0f;
     if (place.has(i) && alive) {
       float h[kVectorElements], residual[kVectorElements];
-      unpack(mine.values[i], h);
-      unpack(kResidualEarly ? mine.residual[kResidualEarly ? i : 0] : load_residual(params, row, place.vector(i)),
-             residual);
+      unpack(mine.values.at(i), h);
+      unpack(kResidualEarly ? of_chunk(mine.residual, i) : load_residual(params, row, place.vector(i)), residual);
 #pragma unroll
       for (u32 j = 0; j < kVectorElements; j++) h[j] = add_rn(h[j], residual[j]);
-      mine.values[i] = pack(h);
+      const Words4 rounded = pack(h);
+      mine.values.set(i, rounded);
       if constexpr (spec::kHasResidualOut) {
-        store_output(static_cast<Words4*>(params.residual_out) + row * kVectors + place.vector(i), mine.values[i]);
+        store_output(static_cast<Words4*>(params.residual_out) + row * kVectors + place.vector(i), rounded);
       }
-      unpack(mine.values[i], h);
+      unpack(rounded, h);
       square_sum = sum_of_squares(h);
     }
     if (place.chunk(i) < kChunks) {
@@ -85,22 +84,23 @@ ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, boo
 ALLNORM_DEVICE void normalize(const Params& params, Place place, u64 row, float r, RowValues& mine,
                               const RowConstants& constants, u32 i, float (&n)[kVectorElements]) {
   float gamma[kVectorElements];
-  unpack(mine.values[i], n);
-  unpack(kGammaEarly ? constants.gamma[kGammaEarly ? i : 0] : load_gamma(params, place.vector(i)), gamma);
+  unpack(mine.values.at(i), n);
+  unpack(kGammaEarly ? of_chunk(constants.gamma, i) : load_gamma(params, place.vector(i)), gamma);
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j++) {
     n[j] = multiply_rn(multiply_rn(n[j], r), add_rn(gamma[j], params.weight_bias));
   }
-  mine.values[i] = pack(n);
-  unpack(mine.values[i], n);
+  const Words4 rounded = pack(n);
+  mine.values.set(i, rounded);
   if constexpr (spec::kHasOutput) {
-    store_output(static_cast<Words4*>(params.output) + row * kVectors + place.vector(i), mine.values[i]);
+    store_output(static_cast<Words4*>(params.output) + row * kVectors + place.vector(i), rounded);
   }
+  unpack(rounded, n);
 }
 
 ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u64 row, bool alive, u32 parity,
                                        RowValues& mine, const RowConstants& constants, float r, ChunkValues& maxima) {
-#pragma unroll
+#pragma unroll(kUnrolledChunks)
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     float largest = 0.0f;
     if (place.has(i) && alive) {
@@ -117,11 +117,11 @@ ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u64 ro
   const float inverse_scale = divide_rn(1.0f, scale);
   if (!alive) return;
   if (place.thread_in_row == 0) store_output(static_cast<float*>(params.scale_out) + row, scale);
-#pragma unroll
+#pragma unroll(kUnrolledChunks)
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     if (!place.has(i)) continue;
     float n[kVectorElements];
-    unpack(mine.values[i], n);
+    unpack(mine.values.at(i), n);
     store_fp8(params, row * kVectors + place.vector(i), n, inverse_scale);
   }
 }
@@ -137,10 +137,10 @@ ALLNORM_DEVICE void finish_row(const Params& params, Place place, u64 row, bool 
                                const RowConstants& constants, Shared& shared) {
   if constexpr (!spec::kFused) {
     barrier_row();
-#pragma unroll
+#pragma unroll(kUnrolledChunks)
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (place.has(i) && alive) {
-        store_output(static_cast<Words4*>(params.output) + row * kVectors + place.vector(i), mine.values[i]);
+        store_output(static_cast<Words4*>(params.output) + row * kVectors + place.vector(i), mine.values.at(i));
       }
     }
   } else {
@@ -150,7 +150,7 @@ ALLNORM_DEVICE void finish_row(const Params& params, Place place, u64 row, bool 
     if constexpr (spec::kQuant == Quant::kDynamicFp8) {
       finish_dynamic_fp8(params, place, row, alive, parity, mine, constants, r, shared.maxima);
     } else {
-#pragma unroll
+#pragma unroll(kUnrolledChunks)
       for (u32 i = 0; i < kChunksPerWarp; i++) {
         const bool has = place.has(i) && alive;
         float n[kVectorElements] = {};

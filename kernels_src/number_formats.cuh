@@ -71,16 +71,17 @@ ALLNORM_DEVICE float e4m3_bits_to_f32(u8 bits) {
   return bits_float(sign | float_bits(static_cast<float>(magnitude) * 0.001953125f));  // steps of 2^-9
 }
 
-/// e2m1 in the low nibble, saturating to +-6: 0, 0.5, 1, 1.5, 2, 3, 4, 6. Each comparison is a midpoint; >= where the
-/// tie goes up to an even code.
+/// e2m1 in the low nibble, saturating to +-6: 0, 0.5, 1, 1.5, 2, 3, 4, 6.
 ALLNORM_DEVICE u8 f32_to_e2m1_bits(float value) {
-  const u32 bits = float_bits(value);
+  constexpr u32 kOne = 0x3F800000u, kHalf = 0x3F000000u, kSix = 0x40C00000u;
+  const u32 bits = float_bits(value), sign = (bits >> 28) & 0x8u;
   if (is_nan_bits(bits)) return 0x7u;
-  const float a = bits_float(bits & kF32Magnitude);
-  const u32 code = static_cast<u32>(a > 0.25f) + static_cast<u32>(a >= 0.75f) + static_cast<u32>(a > 1.25f) +
-                   static_cast<u32>(a >= 1.75f) + static_cast<u32>(a > 2.5f) + static_cast<u32>(a >= 3.5f) +
-                   static_cast<u32>(a > 5.0f);
-  return static_cast<u8>(((bits >> 28) & 0x8u) | code);
+  const u32 magnitude = (bits & kF32Magnitude) < kSix ? bits & kF32Magnitude : kSix;
+  if (magnitude < kOne) {
+    // The step is 0.5, the ulp of 2^22.
+    return static_cast<u8>(sign | (float_bits(bits_float(magnitude) + 4194304.0f) - float_bits(4194304.0f)));
+  }
+  return static_cast<u8>(sign | ((magnitude - kHalf + 0x1FFFFFu + ((magnitude >> 22) & 1u)) >> 22));
 }
 
 }  // namespace allnorm_kernel

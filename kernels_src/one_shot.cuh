@@ -9,11 +9,11 @@ struct OneShot {
   }
 
   static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation,
-                                  const InputVectors& input) {
+                                  const ChunkVectors& input) {
     const u64 slot = first_slot_of(params, row, rotation.buffer) + params.rank * params.one_shot.source_bytes;
-#pragma unroll
+#pragma unroll(kUnrolledChunks)
     for (u32 i = 0; i < kChunksPerWarp; i++) {
-      if (place.has(i)) publish(params, slot + place.vector(i) * sizeof(Words4), input.values[i]);
+      if (place.has(i)) publish(params, slot + place.vector(i) * sizeof(Words4), input.at(i));
     }
     const u64 stale = first_slot_of(params, row, previous_buffer(rotation.buffer));
     clear<spec::kMulticast>(params, place, params.symmetric[params.rank] + stale, params.one_shot.source_bytes,
@@ -23,13 +23,13 @@ struct OneShot {
   static ALLNORM_DEVICE void sum(const Params& params, Place place, u64 row, u32 buffer, Waiter& waiter,
                                  RowValues& mine) {
     const char* slots = params.symmetric[params.rank] + first_slot_of(params, row, buffer);
-#pragma unroll
+#pragma unroll(kUnrolledChunks)
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (!place.has(i)) continue;
       float sum[kVectorElements];
       gather<(spec::kMulticast && kWorldSize > 1)>(params, waiter, slots, params.one_shot.source_bytes, place.vector(i),
-                                                   mine.values[i], {0, Phase::kOneShot, row}, sum);
-      mine.values[i] = pack(sum);
+                                                   mine.values.at(i), {0, Phase::kOneShot, row}, sum);
+      mine.values.set(i, pack(sum));
     }
   }
 };

@@ -40,15 +40,11 @@ ALLNORM_DEVICE u32 sanitize(u32 word) { return word == kSentinel ? 0 : word; }
 ALLNORM_DEVICE Words4 sanitize(Words4 v) { return {sanitize(v.x), sanitize(v.y), sanitize(v.z), sanitize(v.w)}; }
 
 /// This thread's vectors of an input row, sanitised.
-struct InputVectors {
-  Words4 values[kChunksPerWarp];
-};
-
-ALLNORM_DEVICE InputVectors load_input_row(const Params& params, Place place, u64 row) {
-  InputVectors input;
+ALLNORM_DEVICE ChunkVectors load_input_row(const Params& params, Place place, u64 row) {
+  ChunkVectors input;
 #pragma unroll
   for (u32 i = 0; i < kChunksPerWarp; i++) {
-    if (place.has(i)) input.values[i] = sanitize(load_input_vector(params, row, place.vector(i)));
+    if (place.has(i)) input.vectors[i] = sanitize(load_input_vector(params, row, place.vector(i)));
   }
   return input;
 }

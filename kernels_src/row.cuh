@@ -12,7 +12,7 @@ namespace allnorm_kernel {
 
 using Params = ParamsFor<spec::kWorldSize>;
 
-// Enumerators, here and below: NVRTC gives each constexpr variable a place and a name in the cubin, a quarter of its
+// Enumerators, here and below: NVRTC gives each constexpr variable a place and a name in the cubin, a sixth of its
 // size.
 enum : u32 {
   kWorldSize = spec::kWorldSize,
@@ -47,11 +47,42 @@ enum : bool { kGammaEarly = kChunksPerWarp <= 2 && kWithResidual + kGammaRegiste
 enum : u32 {
   kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0),
   kFreeVectors = kWithGamma + 4 < kRegisters ? (kRegisters - kWithGamma) / 4 : 1,
-  kFewer = kWorldSize < 8 ? kWorldSize : 8,
+  kMost = kChunksPerWarp <= 2 ? 8 : 3,
+  kFewer = kWorldSize < kMost ? kWorldSize : kMost,
   /// Peers' vectors that are loaded together.
   kGatherBatch = kWorldSize <= 2         ? kWorldSize
                  : kFreeVectors < kFewer ? kFreeVectors
                                          : kFewer,
+};
+
+// Loops over a warp's chunks: loads are always unrolled, so that they are in flight together. What works on a chunk is
+// repeated for each only in a world of two, and only for two at most: a kernel must stay small (40 KB, design, section
+// 6) and quick to compile.
+enum : u32 { kUnrolledChunks = kChunksPerWarp <= 2 && kWorldSize <= 2 ? kChunksPerWarp : 1 };
+
+/// What a thread holds for chunk `i` of its warp, of an array that lies in registers: they know no index, so a loop
+/// that is not unrolled selects.
+template <typename T, u32 kCount>
+ALLNORM_DEVICE T of_chunk(const T (&values)[kCount], u32 i) {
+  T value = values[0];
+#pragma unroll
+  for (u32 k = 1; k < kCount; k++) {
+    if (k == i) value = values[k];
+  }
+  return value;
+}
+
+/// A vector for each chunk of a warp.
+struct ChunkVectors {
+  Words4 vectors[kChunksPerWarp];
+
+  ALLNORM_DEVICE Words4 at(u32 i) const { return of_chunk(vectors, i); }
+  ALLNORM_DEVICE void set(u32 i, Words4 vector) {
+#pragma unroll
+    for (u32 k = 0; k < kChunksPerWarp; k++) {
+      if (k == i) vectors[k] = vector;
+    }
+  }
 };
 
 /// A thread's place in the row that its cluster works on.

@@ -19,15 +19,15 @@ struct TwoShot {
   }
 
   static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation,
-                                  const InputVectors& input) {
+                                  const ChunkVectors& input) {
     const u32 owner = owner_of(row), stale = previous_buffer(rotation.buffer);
     char* own_memory = params.symmetric[params.rank];
     if (owner != params.rank) {
       char* slot = params.symmetric[owner] + first_scatter_slot(params, row, rotation.buffer) +
                    params.rank * params.scatter.source_bytes;
-#pragma unroll
+#pragma unroll(kUnrolledChunks)
       for (u32 i = 0; i < kChunksPerWarp; i++) {
-        if (place.has(i)) store_relaxed_system(reinterpret_cast<Words4*>(slot) + place.vector(i), input.values[i]);
+        if (place.has(i)) store_relaxed_system(reinterpret_cast<Words4*>(slot) + place.vector(i), input.at(i));
       }
     } else {
       clear<false>(params, place, own_memory + first_scatter_slot(params, row, stale), params.scatter.source_bytes,
@@ -43,24 +43,26 @@ struct TwoShot {
     const u32 owner = owner_of(row);
     const char* own_memory = params.symmetric[params.rank];
     const u64 broadcast = broadcast_slot(params, row, buffer);
-#pragma unroll
+#pragma unroll(kUnrolledChunks)
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (!place.has(i)) continue;
+      Words4 sum_vector = mine.values.at(i);
       if (owner == params.rank) {
         float sum[kVectorElements];
         gather<false>(params, waiter, own_memory + first_scatter_slot(params, row, buffer), params.scatter.source_bytes,
-                      place.vector(i), mine.values[i], {0, Phase::kScatter, row}, sum);
-        mine.values[i] = pack(sum);
+                      place.vector(i), sum_vector, {0, Phase::kScatter, row}, sum);
+        sum_vector = pack(sum);
         // A sum that was given up is partial: nobody must see it.
         if (kWorldSize > 1 && waiter.alive()) {
-          publish(params, broadcast + place.vector(i) * sizeof(Words4), mine.values[i]);
+          publish(params, broadcast + place.vector(i) * sizeof(Words4), sum_vector);
         }
       }
       // The owner, too, must see its multicast arrive before the row is finished (rule 5).
       if (kWorldSize > 1 && has_broadcast(params, owner)) {
         const Words4* slot = reinterpret_cast<const Words4*>(own_memory + broadcast) + place.vector(i);
-        mine.values[i] = wait_for_vector(params, waiter, slot, {owner, Phase::kBroadcast, row});
+        sum_vector = wait_for_vector(params, waiter, slot, {owner, Phase::kBroadcast, row});
       }
+      mine.values.set(i, sum_vector);
     }
   }
 };

@@ -15,6 +15,7 @@ constexpr std::array kUsualPaths = {"libnvrtc.so.13", "libnvrtc.so.12", "/usr/lo
                                     "/usr/local/cuda/lib64/libnvrtc.so.12"};
 
 constexpr int kFirstWithCache = 1209;
+constexpr int kFirstWithMinimal = 1204;
 
 void* open_library(const std::string& path, std::string& opened) {
   if (!path.empty()) {
@@ -102,6 +103,8 @@ Nvrtc::Result Nvrtc::compile(const std::string& source, const std::string& name,
   for (const std::string& option : options) option_pointers.push_back(option.c_str());
   // Its own cache would only double ours. It came with this version, and older ones refuse the option.
   if (version_number() >= kFirstWithCache) option_pointers.push_back("--no-cache");
+  // Without declarations that no kernel uses, 10 ms less.
+  if (version_number() >= kFirstWithMinimal) option_pointers.push_back("--minimal");
 
   nvrtcProgram program = nullptr;
   check(create_program_(&program, source.c_str(), name.c_str(), static_cast<int>(texts.size()), text_pointers.data(),
