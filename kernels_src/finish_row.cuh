@@ -57,7 +57,7 @@ ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, RowValu
 /// h = sum + residual, and its sum of squares, chunk by chunk.
 ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, bool alive, u32 parity, RowValues& mine,
                                  ChunkValues& squares) {
-#pragma unroll(kUnrolledChunks)
+#pragma unroll 1
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     float square_sum = 0.0f;
     if (place.has(i) && alive) {
@@ -100,7 +100,7 @@ ALLNORM_DEVICE void normalize(const Params& params, Place place, u64 row, float 
 
 ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u64 row, bool alive, u32 parity,
                                        RowValues& mine, const RowConstants& constants, float r, ChunkValues& maxima) {
-#pragma unroll(kUnrolledChunks)
+#pragma unroll 1
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     float largest = 0.0f;
     if (place.has(i) && alive) {
@@ -117,7 +117,7 @@ ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u64 ro
   const float inverse_scale = divide_rn(1.0f, scale);
   if (!alive) return;
   if (place.thread_in_row == 0) store_output(static_cast<float*>(params.scale_out) + row, scale);
-#pragma unroll(kUnrolledChunks)
+#pragma unroll 1
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     if (!place.has(i)) continue;
     float n[kVectorElements];
@@ -137,7 +137,7 @@ ALLNORM_DEVICE void finish_row(const Params& params, Place place, u64 row, bool 
                                const RowConstants& constants, Shared& shared) {
   if constexpr (!spec::kFused) {
     barrier_row();
-#pragma unroll(kUnrolledChunks)
+#pragma unroll 1
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (place.has(i) && alive) {
         store_output(static_cast<Words4*>(params.output) + row * kVectors + place.vector(i), mine.values.at(i));
@@ -150,7 +150,7 @@ ALLNORM_DEVICE void finish_row(const Params& params, Place place, u64 row, bool 
     if constexpr (spec::kQuant == Quant::kDynamicFp8) {
       finish_dynamic_fp8(params, place, row, alive, parity, mine, constants, r, shared.maxima);
     } else {
-#pragma unroll(kUnrolledChunks)
+#pragma unroll 1
       for (u32 i = 0; i < kChunksPerWarp; i++) {
         const bool has = place.has(i) && alive;
         float n[kVectorElements] = {};

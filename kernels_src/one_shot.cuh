@@ -11,7 +11,7 @@ struct OneShot {
   static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation,
                                   const ChunkVectors& input) {
     const u64 slot = first_slot_of(params, row, rotation.buffer) + params.rank * params.one_shot.source_bytes;
-#pragma unroll(kUnrolledChunks)
+#pragma unroll 1
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (place.has(i)) publish(params, slot + place.vector(i) * sizeof(Words4), input.at(i));
     }
@@ -23,7 +23,7 @@ struct OneShot {
   static ALLNORM_DEVICE void sum(const Params& params, Place place, u64 row, u32 buffer, Waiter& waiter,
                                  RowValues& mine) {
     const char* slots = params.symmetric[params.rank] + first_slot_of(params, row, buffer);
-#pragma unroll(kUnrolledChunks)
+#pragma unroll 1
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (!place.has(i)) continue;
       float sum[kVectorElements];

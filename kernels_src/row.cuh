@@ -47,7 +47,7 @@ enum : bool { kGammaEarly = kChunksPerWarp <= 2 && kWithResidual + kGammaRegiste
 enum : u32 {
   kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0),
   kFreeVectors = kWithGamma + 4 < kRegisters ? (kRegisters - kWithGamma) / 4 : 1,
-  kMost = kChunksPerWarp <= 2 ? 8 : 3,
+  kMost = 8 / (kChunksPerWarp < 4 ? kChunksPerWarp : 4),  // a kernel must stay small
   kFewer = kWorldSize < kMost ? kWorldSize : kMost,
   /// Peers' vectors that are loaded together.
   kGatherBatch = kWorldSize <= 2         ? kWorldSize
@@ -55,10 +55,8 @@ enum : u32 {
                                          : kFewer,
 };
 
-// Loops over a warp's chunks: loads are always unrolled, so that they are in flight together. What works on a chunk is
-// repeated for each only in a world of two, and only for two at most: a kernel must stay small (40 KB, design, section
-// 6) and quick to compile.
-enum : u32 { kUnrolledChunks = kChunksPerWarp <= 2 && kWorldSize <= 2 ? kChunksPerWarp : 1 };
+// Loops over a warp's chunks: loads are unrolled, so that they are in flight together; the work on a chunk is not, for
+// a kernel must stay small (40 KB, design, section 6) and quick to compile.
 
 /// What a thread holds for chunk `i` of its warp, of an array that lies in registers: they know no index, so a loop
 /// that is not unrolled selects.

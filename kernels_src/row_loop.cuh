@@ -43,18 +43,25 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
   // The early trigger. Not of a CTA with several rows: before its end a dependent grid could only take the place of
   // CTAs that still have rows to send (512 tokens on an H200: 25.5 us with a trigger here, 25.2 us without).
   if (spec::kPdl == Pdl::kEarlyTrigger && next_row + clusters >= params.tokens) grid_dependency_launch();
-  const RowConstants constants = load_constants(params, place);
-  u64 row = params.tokens;  // none yet: the first round only begins one
+  // Begun apart from the loop, the first row is out 50 ns earlier. A kernel of many chunks stays small instead: its
+  // first round only begins a row.
+  constexpr bool kBeginsApart = kChunksPerWarp <= 2;
+  u64 row = params.tokens;  // none yet
   u32 buffer = 0;
+  if constexpr (kBeginsApart) {
+    row = next_row;
+    next_row += clusters;
+    if (row < params.tokens) buffer = begin_row<Strategy>(params, place, row, waiter);
+  }
+  const RowConstants constants = load_constants(params, place);
 #pragma unroll 1
-  do {
+  while (kBeginsApart ? row < params.tokens : next_row < params.tokens + clusters) {
     u32 next_buffer = 0;
     if (next_row < params.tokens) next_buffer = begin_row<Strategy>(params, place, next_row, waiter);
-    if (row < params.tokens) {
+    if (kBeginsApart || row < params.tokens) {
       RowValues mine;
       load_row(params, place, row, mine);
       Strategy::sum(params, place, row, buffer, waiter, mine);
-      report_if_timed_out(params, waiter, row);
       if (!others_started) barrier_cluster_wait();  // their shared memory exists from here on
       others_started = true;
       finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);
@@ -66,7 +73,7 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
     row = next_row;
     buffer = next_buffer;
     next_row += clusters;
-  } while (row < params.tokens);
+  }
   if (!others_started) barrier_cluster_wait();
   if constexpr (spec::kZeroScalePadding) zero_scale_padding(params);
   // Before the CTA has ended, which takes until its last stores have. A second time it does nothing.

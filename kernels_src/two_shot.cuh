@@ -25,7 +25,7 @@ struct TwoShot {
     if (owner != params.rank) {
       char* slot = params.symmetric[owner] + first_scatter_slot(params, row, rotation.buffer) +
                    params.rank * params.scatter.source_bytes;
-#pragma unroll(kUnrolledChunks)
+#pragma unroll 1
       for (u32 i = 0; i < kChunksPerWarp; i++) {
         if (place.has(i)) store_relaxed_system(reinterpret_cast<Words4*>(slot) + place.vector(i), input.at(i));
       }
@@ -43,7 +43,7 @@ struct TwoShot {
     const u32 owner = owner_of(row);
     const char* own_memory = params.symmetric[params.rank];
     const u64 broadcast = broadcast_slot(params, row, buffer);
-#pragma unroll(kUnrolledChunks)
+#pragma unroll 1
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (!place.has(i)) continue;
       Words4 sum_vector = mine.values.at(i);

@@ -1,5 +1,5 @@
-// Checks that no kernel that AUTO can choose needs local memory: a stack could be resized at a launch, which
-// synchronises the context, beside a peer's kernel that spins (design, section 6). No GPU is needed.
+// Checks that no kernel that AUTO can choose needs local memory or is larger than 40 KiB: a stack could be resized at a
+// launch, which synchronises the context, beside a peer's kernel that spins (design, section 6). No GPU is needed.
 //
 //   allnorm_resources --all            every default geometry of the hidden sizes below
 //   allnorm_resources --sample 40      some of them, from --seed
@@ -23,17 +23,22 @@ namespace {
 
 using namespace allnorm;
 
+constexpr std::size_t kMaxBytes = std::size_t{40} * 1024;
+
 struct Usage {
   int stack_bytes = -1;
   int registers = -1;
+  std::size_t bytes = 0;
 };
 
 Usage usage_of(KernelCompiler& compiler, const Spec& spec) {
   std::vector<std::string> options = compile_options(spec.target);
   options.emplace_back("--ptxas-options=--verbose");
-  const std::string log =
-      compiler.nvrtc().compile(specialized_source(spec), "resources.cu", compiler.sources().files(), options).log;
+  const Nvrtc::Result result =
+      compiler.nvrtc().compile(specialized_source(spec), "resources.cu", compiler.sources().files(), options);
+  const std::string& log = result.log;
   Usage usage;
+  usage.bytes = result.cubin.size();
   std::smatch match;
   static const std::regex kStack("([0-9]+) bytes stack frame");
   static const std::regex kRegisters("Used ([0-9]+) registers");
@@ -58,6 +63,7 @@ std::vector<Spec> default_specs(Target target) {
                 spec.dtype = dtype;
                 spec.gamma_dtype = gamma;
                 spec.quant = quant;
+                spec.pdl = Pdl::kEarlyTrigger;
                 spec.hidden_dim = hidden;
                 spec.world_size = static_cast<std::uint8_t>(world);
                 spec.geometry = default_geometry(hidden, dtype, tokens, tokens == 2 ? 16 : 132);
@@ -75,7 +81,7 @@ std::vector<Spec> default_specs(Target target) {
 }  // namespace
 
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failure to print may end it
-  CLI::App app("Registers and local memory of the kernels that AUTO can choose");
+  CLI::App app("Registers, local memory and size of the kernels that AUTO can choose");
   std::size_t sample = 40;
   bool all = false;
   unsigned seed = 1;
@@ -101,6 +107,7 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
     std::atomic<int> bad = 0;
     std::mutex mutex;
     int most_registers = 0;
+    std::size_t most_bytes = 0;
     {
       std::vector<std::jthread> threads;
       for (unsigned worker = 0; worker < workers; worker++) {
@@ -109,15 +116,17 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
             const Usage usage = usage_of(compiler, specs[i]);
             const std::lock_guard lock(mutex);
             most_registers = std::max(most_registers, usage.registers);
-            if (usage.stack_bytes == 0) continue;
+            most_bytes = std::max(most_bytes, usage.bytes);
+            if (usage.stack_bytes == 0 && usage.bytes <= kMaxBytes) continue;
             bad++;
-            fmt::print("{} bytes of stack, {} registers: {}\n", usage.stack_bytes, usage.registers, describe(specs[i]));
+            fmt::print("{} bytes of stack, {} registers, {} bytes: {}\n", usage.stack_bytes, usage.registers,
+                       usage.bytes, describe(specs[i]));
           }
         });
       }
     }
-    fmt::print("{} kernels for {}, {} with local memory, at most {} registers\n", specs.size(), target, bad.load(),
-               most_registers);
+    fmt::print("{} kernels for {}, {} with local memory or over {} bytes; at most {} registers, {} bytes\n",
+               specs.size(), target, bad.load(), kMaxBytes, most_registers, most_bytes);
     return bad == 0 ? 0 : 1;
   } catch (const std::exception& error) {
     fmt::print(stderr, "allnorm_resources: {}\n", error.what());

@@ -185,9 +185,9 @@ std::span<const Mutation> mutations() {
        "the wait for the kernel before comes after the first read of rotation state",
        "",
        {{"row_loop.cuh", "if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();", ""},
-        {"row_loop.cuh", "if (row < params.tokens) {",
+        {"row_loop.cuh", "const RowConstants constants = load_constants(params, place);",
          "if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();\n"
-         "    if (row < params.tokens) {"}},
+         "  const RowConstants constants = load_constants(params, place);"}},
        false,
        dependent_launches},
       {"no_dependency_wait_without_row",
@@ -225,11 +225,11 @@ std::span<const Mutation> mutations() {
        "7",
        "odd ranks take their rows in descending order",
        "gave up waiting",
-       {{"row_loop.cuh", "u64 next_row = cta_in_grid() / kCtasPerRow;",
+       {{"row_loop.cuh", "u64 row = cta_in_grid() / kCtasPerRow;",
          "const bool descending = params.rank % 2 == 1;\n"
-         "  u64 next_row = descending ? params.tokens - 1 - cta_in_grid() / kCtasPerRow : cta_in_grid() / "
-         "kCtasPerRow;"},
-        {"row_loop.cuh", "next_row += clusters;", "next_row += descending ? -clusters : clusters;"}},
+         "  u64 row = descending ? params.tokens - 1 - cta_in_grid() / kCtasPerRow : cta_in_grid() / kCtasPerRow;"},
+        {"row_loop.cuh", "const u64 next_row = row + clusters;",
+         "const u64 next_row = descending ? row - clusters : row + clusters;"}},
        false,
        many_rows},
       {"state_shared_by_strategies",
@@ -257,12 +257,12 @@ std::span<const Mutation> mutations() {
        "",
        {{"row_loop.cuh",
          "finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);\n"
-         "      if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
-         "        advance_state(params, row, buffer, waiter.alive());\n"
-         "      }",
+         "    if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
+         "      advance_state(params, row, buffer, waiter.alive());\n"
+         "    }",
          "if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
-         "        advance_state(params, row, buffer, waiter.alive());\n"
-         "      }\n"
+         "      advance_state(params, row, buffer, waiter.alive());\n"
+         "    }\n"
          "    finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);"}},
        false,
        two_warps},
