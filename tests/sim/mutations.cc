@@ -225,11 +225,14 @@ std::span<const Mutation> mutations() {
        "7",
        "odd ranks take their rows in descending order",
        "gave up waiting",
-       {{"row_loop.cuh", "u64 row = cta_in_grid() / kCtasPerRow;",
+       {{"row_loop.cuh", "u64 next_row = cta_in_grid() / kCtasPerRow;",
          "const bool descending = params.rank % 2 == 1;\n"
-         "  u64 row = descending ? params.tokens - 1 - cta_in_grid() / kCtasPerRow : cta_in_grid() / kCtasPerRow;"},
-        {"row_loop.cuh", "const u64 next_row = row + clusters;",
-         "const u64 next_row = descending ? row - clusters : row + clusters;"}},
+         "  u64 next_row = descending ? params.tokens - 1 - cta_in_grid() / kCtasPerRow : cta_in_grid() / "
+         "kCtasPerRow;"},
+        {"row_loop.cuh", "    row = next_row;\n    next_row += clusters;\n    if",
+         "    row = next_row;\n    next_row += descending ? -clusters : clusters;\n    if"},
+        {"row_loop.cuh", "buffer = next_buffer;\n    next_row += clusters;",
+         "buffer = next_buffer;\n    next_row += descending ? -clusters : clusters;"}},
        false,
        many_rows},
       {"state_shared_by_strategies",
@@ -257,13 +260,13 @@ std::span<const Mutation> mutations() {
        "",
        {{"row_loop.cuh",
          "finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);\n"
-         "    if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
-         "      advance_state(params, row, buffer, waiter.alive());\n"
-         "    }",
+         "      if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
+         "        advance_state(params, row, buffer, waiter.alive());\n"
+         "      }",
          "if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
-         "      advance_state(params, row, buffer, waiter.alive());\n"
-         "    }\n"
-         "    finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);"}},
+         "        advance_state(params, row, buffer, waiter.alive());\n"
+         "      }\n"
+         "      finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);"}},
        false,
        two_warps},
       {"offsets_in_32_bits",
