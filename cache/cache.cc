@@ -5,15 +5,15 @@
 namespace allnorm::cache {
 namespace {
 
-std::string lock_directory(const CacheOptions& options) {
-  if (options.mode != Mode::kNormal || options.directory.empty()) return {};
-  return options.lock_directory.empty() ? options.directory + "/locks" : options.lock_directory;
+SingleFlight single_flight(const CacheOptions& options, FileSystem& files) {
+  if (options.mode != Mode::kNormal || options.directory.empty()) return {"", files};
+  return {options.lock_directory, files, options.directory + "/locks"};
 }
 
 }  // namespace
 
 Cache::Cache(const CacheOptions& options, std::function<void(const std::string&)> report, FileSystem& files)
-    : options_(options), report_(std::move(report)), single_flight_(lock_directory(options), files) {
+    : options_(options), report_(std::move(report)), single_flight_(single_flight(options, files)) {
   if (options_.mode == Mode::kOff) return;
   for (const std::string& directory : options_.prebuilt_directories) {
     prebuilt_.push_back(std::make_unique<PrebuiltDirectory>(directory, files));

@@ -257,7 +257,9 @@ bool FileSystem::touch(const std::string& path, std::string& reason) {
 }
 
 bool FileSystem::append_line(const std::string& path, std::string_view line, std::string& reason) {
-  const int fd = open_retrying(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);
+  // Without O_NONBLOCK a pipe that nobody reads would be waited for.
+  const int fd =
+      open_retrying(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);
   if (fd < 0) {
     reason = failure("open", path, errno);
     return false;

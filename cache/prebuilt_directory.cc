@@ -24,19 +24,27 @@ std::optional<Entry> PrebuiltDirectory::get(std::string_view target, std::string
 
 const Manifest& PrebuiltDirectory::manifest(std::string& reason) const {
   std::call_once(once_, [&] {
-    const std::string path = directory_ + "/" + std::string(kManifestName);
-    const ReadResult file = files_.read(path, Trust::kAnyOwner);
-    if (file.status == ReadResult::Status::kAbsent) {
-      reason = "the prebuilt directory " + directory_ + " has no " + std::string(kManifestName);
-    } else if (file.status != ReadResult::Status::kOk) {
-      reason = file.reason;
-    } else if (auto parsed = parse_manifest(file.bytes, reason)) {
-      manifest_ = std::move(*parsed);
-    } else {
-      reason = "will not use " + path + ": " + reason;
-    }
+    ManifestRead read = read_manifest(directory_, files_);
+    manifest_ = std::move(read.manifest);
+    if (read.status != ManifestRead::Status::kOk) reason = "will not use a prebuilt directory: " + read.reason;
   });
   return manifest_;
+}
+
+ManifestRead read_manifest(const std::string& directory, FileSystem& files) {
+  using Status = ManifestRead::Status;
+  const std::string path = directory + "/" + std::string(kManifestName);
+  ReadResult file = files.read(path, Trust::kAnyOwner);
+  switch (file.status) {
+    case ReadResult::Status::kAbsent: return {Status::kAbsent, {}, path + " is not there"};
+    case ReadResult::Status::kUntrusted: return {Status::kUnusable, {}, std::move(file.reason)};
+    case ReadResult::Status::kFailed: return {Status::kUnreadable, {}, std::move(file.reason)};
+    case ReadResult::Status::kOk: break;
+  }
+  std::string reason;
+  auto manifest = parse_manifest(file.bytes, reason);
+  if (!manifest) return {Status::kUnusable, {}, path + ": " + reason};
+  return {Status::kOk, std::move(*manifest), {}};
 }
 
 std::optional<Entry> read_manifest_entry(const std::string& directory, const ManifestEntry& expected, FileSystem& files,

@@ -38,6 +38,20 @@ class PrebuiltDirectory {
   mutable Manifest manifest_;
 };
 
+/// What reading a directory's manifest gave.
+struct ManifestRead {
+  enum class Status {
+    kOk,
+    kAbsent,
+    kUnusable,   ///< Something is there that is no manifest.
+    kUnreadable  ///< The disk says no: nobody knows what is there.
+  };
+  Status status = Status::kUnreadable;
+  Manifest manifest;
+  std::string reason;  ///< With the path; empty if kOk.
+};
+ManifestRead read_manifest(const std::string& directory, FileSystem& files);
+
 /// Reads the entry that a manifest names, and compares it; nothing, and why, if it is not so.
 std::optional<Entry> read_manifest_entry(const std::string& directory, const ManifestEntry& expected, FileSystem& files,
                                          std::string& reason);

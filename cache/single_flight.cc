@@ -24,14 +24,21 @@ std::int64_t lock_byte(std::string_view key) {
 
 }  // namespace
 
+bool SingleFlight::is_usable(const std::string& directory, std::string& reason) const {
+  return !directory.empty() && files_->make_private_directories(directory, reason) &&
+         files_->is_private_directory(directory, reason);
+}
+
 SingleFlight::Turn SingleFlight::enter(std::string_view key, std::chrono::milliseconds limit,
                                        std::string& reason) const {
   reason.clear();
-  if (directory_.empty()) return {Turn::State::kUnlocked, false, files_, -1};
-  if (!files_->make_private_directories(directory_, reason) || !files_->is_private_directory(directory_, reason)) {
-    return {Turn::State::kUnlocked, false, files_, -1};
+  const std::string* directory = &directory_;
+  if (!is_usable(directory_, reason)) {
+    if (!is_usable(otherwise_, reason)) return {Turn::State::kUnlocked, false, files_, -1};
+    directory = &otherwise_;
+    reason.clear();
   }
-  const int fd = files_->open_lock_file(directory_ + "/compiling", reason);
+  const int fd = files_->open_lock_file(*directory + "/compiling", reason);
   if (fd < 0) return {Turn::State::kUnlocked, false, files_, -1};
 
   const auto deadline = std::chrono::steady_clock::now() + limit;

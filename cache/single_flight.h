@@ -20,8 +20,10 @@ namespace allnorm::cache {
 
 class SingleFlight {
  public:
-  /// The directory is made when the first turn is asked for. Empty: there are no locks. `files` outlives this object.
-  SingleFlight(std::string directory, FileSystem& files) : directory_(std::move(directory)), files_(&files) {}
+  /// The directory is made when the first turn is asked for; where it cannot be used, the other one is. Empty: there is
+  /// none. `files` outlives this object.
+  SingleFlight(std::string directory, FileSystem& files, std::string otherwise = {})
+      : directory_(std::move(directory)), otherwise_(std::move(otherwise)), files_(&files) {}
 
   /// Until it is destroyed, the others wait.
   class Turn {
@@ -54,7 +56,10 @@ class SingleFlight {
   Turn enter(std::string_view key, std::chrono::milliseconds limit, std::string& reason) const;
 
  private:
+  bool is_usable(const std::string& directory, std::string& reason) const;
+
   std::string directory_;
+  std::string otherwise_;
   FileSystem* files_;
 };
 

@@ -55,28 +55,13 @@ void sort_into(CacheContents& contents, std::vector<StoredFile> files) {
 
 }  // namespace
 
-std::optional<cache::Manifest> read_manifest(const std::string& directory, std::string& reason) {
-  const std::string path = directory + "/" + std::string(cache::kManifestName);
-  const ReadResult file = cache::FileSystem::real().read(path, cache::Trust::kAnyOwner);
-  if (file.status == ReadResult::Status::kOk) {
-    auto manifest = cache::parse_manifest(file.bytes, reason);
-    if (!manifest) reason = path + ": " + reason;
-    return manifest;
-  }
-  reason = file.status == ReadResult::Status::kAbsent ? path + " is not there" : file.reason;
-  return std::nullopt;
-}
-
 CacheContents list_contents(const CachePlace& place) {
   CacheContents contents;
   contents.place = place;
   if (place.prebuilt) {
-    std::string reason;
-    if (auto manifest = read_manifest(place.directory, reason)) {
-      contents.manifest = std::move(*manifest);
-    } else {
-      contents.reasons.push_back(reason);
-    }
+    cache::ManifestRead read = cache::read_manifest(place.directory, cache::FileSystem::real());
+    contents.manifest = std::move(read.manifest);
+    if (read.status != cache::ManifestRead::Status::kOk) contents.reasons.push_back(read.reason);
   }
   sort_into(contents, cache::list_files(place.directory, cache::FileSystem::real(), contents.reasons));
   return contents;

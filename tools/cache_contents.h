@@ -53,9 +53,6 @@ std::optional<cache::Entry> read_kernel(const CacheContents& contents, StoredKer
 /// Both, for all kernels.
 CacheContents read_contents(const CachePlace& place);
 
-/// Nothing, and why, if the directory has none that can be used.
-std::optional<cache::Manifest> read_manifest(const std::string& directory, std::string& reason);
-
 }  // namespace allnorm::tools
 
 #endif  // ALLNORM_TOOLS_CACHE_CONTENTS_H_

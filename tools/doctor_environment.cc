@@ -11,7 +11,7 @@
 
 #include "allnorm/error.h"
 #include "allnorm/version.h"
-#include "cache/manifest.h"
+#include "cache/prebuilt_directory.h"
 #include "dispatch/json_tree.h"
 #include "dispatch/table_search.h"
 #include "doctor.h"
@@ -145,20 +145,17 @@ void examine_table_of(const Env& env, const std::string& device, const std::stri
 
 void examine_prebuilt(const std::string& directory, Findings& findings) {
   constexpr const char* kAdvice = "make it with `allnorm warm --output DIRECTORY`, or unset ALLNORM_PREBUILT_DIRS";
-  const std::string path = directory + "/" + std::string(cache::kManifestName);
-  const cache::ReadResult file = cache::FileSystem::real().read(path, cache::Trust::kAnyOwner);
-  std::string reason = file.status == cache::ReadResult::Status::kAbsent ? path + " is not there" : file.reason;
-  const auto manifest = file.status == cache::ReadResult::Status::kOk ? cache::parse_manifest(file.bytes, reason)
-                                                                      : std::optional<cache::Manifest>();
-  if (!manifest) {
-    findings.add(Status::kFail, "prebuilt kernels", reason, kAdvice);
+  const cache::ManifestRead read = cache::read_manifest(directory, cache::FileSystem::real());
+  if (read.status != cache::ManifestRead::Status::kOk) {
+    findings.add(Status::kFail, "prebuilt kernels", read.reason, kAdvice);
     return;
   }
-  const bool same_library = manifest->library == ALLNORM_VERSION_STRING;
+  const cache::Manifest& manifest = read.manifest;
+  const bool same_library = manifest.library == ALLNORM_VERSION_STRING;
   findings.add(
       same_library ? Status::kOk : Status::kWarn, "prebuilt kernels",
-      fmt::format("{}: {} kernels, made by AllNorm {}", directory, manifest->entries.size(),
-                  printable(manifest->library)),
+      fmt::format("{}: {} kernels, made by AllNorm {}", directory, manifest.entries.size(),
+                  printable(manifest.library)),
       same_library ? "" : "this is AllNorm " ALLNORM_VERSION_STRING ", which looks for others; make them again");
 }
 

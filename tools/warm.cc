@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -160,9 +161,15 @@ class Warming {
       if (!wrong.empty()) report_.problems.push_back(fmt::format("a kernel has gone again: {}", wrong));
       entry = wrong.empty() ? std::next(entry) : entries_.erase(entry);
     }
-    const cache::Manifest manifest = place_.merge(entries_);
-    write_manifest(place_.manifest_path(), manifest);
-    if (!options_.write_manifest.empty()) write_manifest(options_.write_manifest, manifest);
+    const cache::SingleFlight::Turn turn = place_.enter_manifest();
+    std::string reason;
+    const auto manifest = place_.merge(entries_, reason);
+    if (!manifest) {
+      report_.problems.push_back("the manifest was not written: " + reason);
+      return;
+    }
+    write_manifest(place_.manifest_path(), *manifest);
+    if (!options_.write_manifest.empty()) write_manifest(options_.write_manifest, *manifest);
   }
 
   void write_manifest(const std::string& path, const cache::Manifest& manifest) {
@@ -199,11 +206,21 @@ int list(const Wanted& wanted, bool json) {
   return kExitOk;
 }
 
+/// It will be replaced, and nobody wants that of a device or a folder.
+void check_is_file(const char* flag, const std::string& path) {
+  std::error_code none;
+  const std::filesystem::file_status status = std::filesystem::symlink_status(path, none);
+  if (path.empty() || !std::filesystem::exists(status) || std::filesystem::is_regular_file(status)) return;
+  throw UsageError(
+      fmt::format("{}: {} given, which is no regular file, allowed: a file, which is replaced", flag, path));
+}
+
 int run(const WarmOptions& options) {
   if (options.check && options.dry_run) throw UsageError("--check: given with --dry-run, allowed: one of the two");
   if (options.check) return check_warm(options);
   Wanted wanted = options.request.wanted();
   if (options.dry_run) return list(wanted, options.json);
+  check_is_file("--write-manifest", options.write_manifest);
   WarmPlace place(Env::from_process(), options.output);
   const WarmReport report = Warming(options, place, std::move(wanted)).run();
   fmt::print("{}", options.json ? report.to_json() : report.to_text());

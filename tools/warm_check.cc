@@ -44,32 +44,30 @@ void check_kernels(WarmPlace& place, const cache::Manifest* manifest, const std:
 
 Check run_check(const WarmOptions& options, WarmPlace& place) {
   Check check;
-  std::string reason;
-  const auto own = place.read_manifest(reason);
+  const cache::ManifestRead read = place.read_manifest();
+  const cache::Manifest* own = read.status == cache::ManifestRead::Status::kOk ? &read.manifest : nullptr;
   std::optional<cache::Manifest> named;
   std::vector<Spec> specs;
   if (options.request.is_given()) specs = options.request.wanted().specs;
   if (!options.request.manifest().empty() && !options.request.targets_given()) {
     named = read_specs("--manifest", options.request.manifest()).manifest;
   }
-  if (own) {
+  if (own != nullptr) {
     check_entries(place, *own, check);
-  } else if (!reason.empty()) {
-    check.problems.push_back(reason);
-  } else if (place.is_output() || specs.empty()) {
-    check.problems.push_back(fmt::format("there is no {}", place.manifest_path()));
+  } else if (read.status != cache::ManifestRead::Status::kAbsent || place.is_output() || specs.empty()) {
+    check.problems.push_back(read.reason);
   }
   if (named) {
     // Files that the manifest there names in the same words were looked at.
     cache::Manifest others{named->library, {}};
     for (const cache::ManifestEntry& entry : named->entries) {
-      const cache::ManifestEntry* same = own ? own->find(entry.target, entry.key) : nullptr;
+      const cache::ManifestEntry* same = own != nullptr ? own->find(entry.target, entry.key) : nullptr;
       if (same != nullptr && same->bytes == entry.bytes && same->sha256 == entry.sha256) continue;
       others.entries.push_back(entry);
     }
     check_entries(place, others, check);
   } else {
-    check_kernels(place, own ? &*own : nullptr, specs, check);
+    check_kernels(place, own, specs, check);
   }
   return check;
 }

@@ -3,13 +3,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
 #include <stdexcept>
 
 #include "allnorm/error.h"
 #include "allnorm/version.h"
 #include "cache/entry.h"
-#include "cache/prebuilt_directory.h"
+#include "cache/listing.h"
 #include "cache/sha256.h"
 #include "command.h"
 #include "dispatch/spec_text.h"
@@ -19,6 +20,8 @@ namespace {
 
 constexpr mode_t kFileMode = 0644;
 constexpr mode_t kFolderMode = 0755;
+/// For another run, which reads the kernels that it names.
+constexpr std::chrono::seconds kLongestWait(30);
 
 /// What the kernels would be found in, recorded in or dumped to is not for this command.
 Env own_env(Env env, bool is_output) {
@@ -60,6 +63,8 @@ WarmPlace::WarmPlace(Env env, const std::string& output)
     : env_(own_env(std::move(env), !output.empty())),
       is_output_(!output.empty()),
       directory_(is_output_ ? absolute(output) : env_.cache.directory),
+      locks_(env_.cache.lock_directory, cache::FileSystem::real(),
+             env_.cache.directory.empty() ? "" : env_.cache.directory + "/locks"),
       store_(directory_, files(), cache::StoreOptions{false, is_output_ ? cache::kNoLimit : env_.cache.max_bytes}),
       compiler_(env_, files()) {
   if (directory_.empty()) {
@@ -108,14 +113,7 @@ MadeKernel WarmPlace::make(const Spec& spec) {
   return {std::move(*kept), kernel.seconds, !kernel.from_disk_cache};
 }
 
-std::optional<cache::Manifest> WarmPlace::read_manifest(std::string& reason) {
-  const cache::ReadResult file = files().read(manifest_path(), cache::Trust::kAnyOwner);
-  reason = file.reason;
-  if (file.status != cache::ReadResult::Status::kOk) return std::nullopt;
-  auto manifest = cache::parse_manifest(file.bytes, reason);
-  if (!manifest) reason = fmt::format("{}: {}", manifest_path(), reason);
-  return manifest;
-}
+cache::ManifestRead WarmPlace::read_manifest() { return cache::read_manifest(directory_, files()); }
 
 std::string WarmPlace::what_is_wrong(const cache::ManifestEntry& entry) {
   std::string reason;
@@ -123,19 +121,33 @@ std::string WarmPlace::what_is_wrong(const cache::ManifestEntry& entry) {
   return reason;
 }
 
-cache::Manifest WarmPlace::merge(const std::map<std::pair<std::string, std::string>, cache::ManifestEntry>& entries) {
+bool WarmPlace::is_gone(const cache::ManifestEntry& entry) {
+  if (what_is_wrong(entry).empty()) return false;
+  const std::string path = cache::entry_path(directory_, entry.target, entry.key);
+  return files().read(path, cache::Trust::kAnyOwner).status != cache::ReadResult::Status::kFailed;
+}
+
+std::optional<cache::Manifest> WarmPlace::merge(
+    const std::map<std::pair<std::string, std::string>, cache::ManifestEntry>& entries, std::string& reason) {
   cache::Manifest merged{ALLNORM_VERSION_STRING, {}};
   for (const auto& [place, entry] : entries) merged.entries.push_back(entry);
-  std::string reason;
-  if (const auto before = read_manifest(reason)) {
-    for (const cache::ManifestEntry& entry : before->entries) {
-      if (entries.contains({entry.target, entry.key}) || !what_is_wrong(entry).empty()) continue;
-      merged.entries.push_back(entry);
-    }
-  } else if (!reason.empty()) {
-    fmt::print(stderr, "allnorm: making a new manifest: {}\n", reason);
+  const cache::ManifestRead before = read_manifest();
+  if (before.status == cache::ManifestRead::Status::kUnreadable) {
+    reason = before.reason + "; what else it names would be lost";
+    return std::nullopt;
+  }
+  if (before.status == cache::ManifestRead::Status::kUnusable) {
+    fmt::print(stderr, "allnorm: making a new manifest: {}\n", before.reason);
+  }
+  for (const cache::ManifestEntry& entry : before.manifest.entries) {
+    if (!entries.contains({entry.target, entry.key}) && !is_gone(entry)) merged.entries.push_back(entry);
   }
   return merged;
+}
+
+cache::SingleFlight::Turn WarmPlace::enter_manifest() {
+  std::string reason;  // Without locks, as with a crowd of other runs for all the time: the last to write wins.
+  return locks_.enter("manifest of " + directory_, kLongestWait, reason);
 }
 
 bool WarmPlace::write_manifest(const std::string& path, const cache::Manifest& manifest, std::string& reason) {

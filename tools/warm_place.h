@@ -12,7 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "cache/manifest.h"
+#include "cache/prebuilt_directory.h"
+#include "cache/single_flight.h"
 #include "cache/store.h"
 #include "dispatch/spec.h"
 #include "env/env.h"
@@ -56,12 +57,17 @@ class WarmPlace {
   /// Compiles it, unless it has come meanwhile. Throws what the compiler does, and if it cannot be kept.
   MadeKernel make(const Spec& spec);
 
-  /// Nothing if there is none; `reason` says why one that is there cannot be used.
-  std::optional<cache::Manifest> read_manifest(std::string& reason);
+  cache::ManifestRead read_manifest();
   /// Why the directory does not have what a manifest's entry says; empty if it has.
   std::string what_is_wrong(const cache::ManifestEntry& entry);
-  /// A manifest of these entries and of those in the manifest that is there, as far as they still are as it says.
-  cache::Manifest merge(const std::map<std::pair<std::string, std::string>, cache::ManifestEntry>& entries);
+  /// Whether the entry's file is not there, or another; one that the disk does not give is not gone.
+  bool is_gone(const cache::ManifestEntry& entry);
+  /// Other runs that want to merge wait meanwhile.
+  cache::SingleFlight::Turn enter_manifest();
+  /// A manifest of these entries and of those in the manifest that is there, as far as they are not gone. Nothing, with
+  /// the reason, where that cannot be read.
+  std::optional<cache::Manifest> merge(
+      const std::map<std::pair<std::string, std::string>, cache::ManifestEntry>& entries, std::string& reason);
   /// Puts it there if it is another one. False, with the reason, if it could not.
   bool write_manifest(const std::string& path, const cache::Manifest& manifest, std::string& reason);
 
@@ -72,6 +78,7 @@ class WarmPlace {
   bool is_output_;
   std::string directory_;
   SharedFiles shared_files_;
+  cache::SingleFlight locks_;  ///< Where processes of this user meet; a directory to ship holds no locks.
   cache::Store store_;
   KernelCompiler compiler_;
 };

@@ -4,8 +4,11 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
+
+#include "env/log.h"
 
 namespace allnorm {
 namespace {
@@ -73,8 +76,12 @@ void CompilePool::compile_all(std::span<const Spec> specs) const {
   Work work(*this, specs);
   {
     std::vector<std::jthread> threads;
-    // This thread is one of them.
-    for (unsigned i = 1; i < thread_count(parallel, specs.size()); i++) threads.emplace_back([&] { work.run(); });
+    try {
+      // This thread is one of them.
+      for (unsigned i = 1; i < thread_count(parallel, specs.size()); i++) threads.emplace_back([&] { work.run(); });
+    } catch (const std::system_error& error) {
+      log::warn("compiling with {} threads, for no more could be started: {}", threads.size() + 1, error.what());
+    }
     work.run();
   }
   work.rethrow();

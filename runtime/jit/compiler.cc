@@ -105,13 +105,27 @@ std::optional<CompiledKernel> KernelCompiler::compile_within(const Spec& spec, s
   return compile_anew(spec);
 }
 
+CompiledKernel KernelCompiler::compile_instead_of(const CompiledKernel& unusable, const Spec& spec,
+                                                  const std::string& why) {
+  if (unusable.prebuilt) {
+    if (auto found = find_own(spec)) return *found;
+  }
+  if (cache_.mode() == cache::Mode::kRequireHit) {
+    throw Error(ErrorCode::kCacheMiss,
+                fmt::format("a kernel in the cache does not load ({}), and the mode require-hit forbids to compile "
+                            "another: {}. `allnorm cache verify` says whether its file is whole",
+                            why, describe(spec)));
+  }
+  return compile_anew(spec);
+}
+
 void KernelCompiler::refuse_to_compile(const Spec& spec) const {
   const cache::CacheOptions& options = cache_.options();
   std::vector<std::string> places = options.prebuilt_directories;
   if (!options.directory.empty()) places.push_back(options.directory);
   throw Error(ErrorCode::kCacheMiss,
               fmt::format("a kernel is not in the cache, and the mode require-hit forbids to compile it: {}. Looked "
-                          "into: {}. This makes it: {}",
+                          "into: {}. This makes it: ALLNORM_CACHE=normal {}",
                           describe(spec), fmt::join(places, ", "), warm_command(spec)));
 }
 
@@ -169,8 +183,11 @@ std::optional<CompiledKernel> KernelCompiler::find_prebuilt(const Spec& spec) {
     return CompiledKernel{
         {kernel.binary.begin(), kernel.binary.end()}, std::string(kernel.entry_name), false, 0.0, true};
   }
-  if (auto entry = cache_.find_prebuilt(to_string(spec.target), key)) return hit(std::move(*entry));
-  return std::nullopt;
+  auto entry = cache_.find_prebuilt(to_string(spec.target), key);
+  if (!entry) return std::nullopt;
+  CompiledKernel kernel = hit(std::move(*entry));
+  kernel.prebuilt = true;
+  return kernel;
 }
 
 std::optional<CompiledKernel> KernelCompiler::find_own(const Spec& spec) {

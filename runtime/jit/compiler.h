@@ -61,6 +61,10 @@ class KernelCompiler {
   /// The same without looking at prebuilt kernels or the disk; what is there is replaced.
   CompiledKernel compile_anew(const Spec& spec);
 
+  /// What compile() would have given without `unusable`, which it gave and which no driver loads: of a prebuilt
+  /// directory, the user's or a new one; of the user's cache, a new one. Throws what compile() does.
+  CompiledKernel compile_instead_of(const CompiledKernel& unusable, const Spec& spec, const std::string& why);
+
   /// What names a kernel on disk: everything that decides its bytes, for `host` the compiler too. The NVRTC version is
   /// provenance, not key. Throws kCompiler if the Spec is for `host` and there is no compiler.
   cache::Key key(const Spec& spec);

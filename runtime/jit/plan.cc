@@ -31,22 +31,24 @@ std::unique_ptr<Plan> PlanStore::make(Device& device, const Spec& spec) {
   plan->spec = spec;
   const CompiledKernel& compiled =
       kernels_.get(spec, [&] { return std::make_unique<CompiledKernel>(compiler_.compile(spec)); });
-  const LaunchShape shape = launch_shape(spec);
-  try {
-    plan->kernel = device.load(compiled.binary, compiled.entry_name, shape);
-  } catch (const Error& error) {
-    const bool is_kept = compiled.from_disk_cache || compiled.prebuilt;
-    if (!is_kept || error.code() != ErrorCode::kDriver) throw;
-    // A binary that does not load is a miss: compile it again, and replace it.
-    log::warn("cache: a kept kernel does not load ({}); compiling it again", error.what());
-    const CompiledKernel anew = compiler_.compile_anew(spec);
-    plan->kernel = device.load(anew.binary, anew.entry_name, shape);
-  }
+  plan->kernel = load(device, spec, compiled);
   if (plan->kernel->max_resident_clusters() == 0) {
     throw Error(ErrorCode::kUnsupported, "no cluster of this geometry fits on the GPU: " + describe(spec));
   }
   loaded_++;
   return plan;
+}
+
+std::unique_ptr<LoadedKernel> PlanStore::load(Device& device, const Spec& spec, const CompiledKernel& compiled) {
+  try {
+    return device.load(compiled.binary, compiled.entry_name, launch_shape(spec));
+  } catch (const Error& error) {
+    const bool is_kept = compiled.from_disk_cache || compiled.prebuilt;
+    if (!is_kept || error.code() != ErrorCode::kDriver) throw;
+    // A binary that does not load is a miss: take another, which in the user's cache replaces it.
+    log::warn("cache: a kept kernel does not load ({}); looking for another", error.what());
+    return load(device, spec, compiler_.compile_instead_of(compiled, spec, error.what()));
+  }
 }
 
 }  // namespace allnorm

@@ -37,6 +37,7 @@ class PlanStore {
 
  private:
   std::unique_ptr<Plan> make(Device& device, const Spec& spec);
+  std::unique_ptr<LoadedKernel> load(Device& device, const Spec& spec, const CompiledKernel& compiled);
 
   struct Key {
     const Device* device;

@@ -111,7 +111,7 @@ TEST_CASE("mode require-hit compiles nothing, and says which kernel is missing a
   const std::string message = error_of(ErrorCode::kCacheMiss, [&] { compiler.compile(missing); });
   CHECK(message.find(describe(missing)) != std::string::npos);
   CHECK(message.find(stub.env.cache.directory) != std::string::npos);
-  CHECK(message.ends_with("This makes it: " + warm_command(missing)));
+  CHECK(message.ends_with("This makes it: ALLNORM_CACHE=normal " + warm_command(missing)));
   // Nor is a kernel that does not load compiled again.
   CHECK_FALSE(error_of(ErrorCode::kCacheMiss, [&] { compiler.compile_anew(host_spec()); }).empty());
   CHECK(stub.runs() == 1);

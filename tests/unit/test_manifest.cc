@@ -139,7 +139,7 @@ TEST_CASE("a manifest that cannot be used makes misses, and says why once") {
   CHECK(p.reason.empty());
   fs::remove(p.folder / "manifest.json");
   CHECK(p.miss());
-  CHECK(p.reason.find("has no manifest.json") != std::string::npos);
+  CHECK(p.reason.find("manifest.json is not there") != std::string::npos);
 }
 
 }  // namespace allnorm::cache::test

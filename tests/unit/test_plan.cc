@@ -95,6 +95,33 @@ TEST_CASE("a prebuilt kernel that does not load is compiled") {
   CHECK(device.loads == 2);
 }
 
+TEST_CASE("after a prebuilt kernel that does not load comes the one of the user's cache") {
+  const Folder folder;
+  const Env env = with_cache(host_env(), folder / "cache");
+  KernelCompiler(env).compile(host_spec());
+  KernelCompiler compiler(env);
+  const std::string key = compiler.prebuilt_key(host_spec());
+  const PrebuiltKernel kernel{key, "allnorm_one_shot", kShort};
+  compiler.add_prebuilt({&kernel, 1});
+  FakeDevice device;
+  PlanStore plans(compiler);
+  CHECK(plans.get(device, host_spec()).kernel != nullptr);
+  CHECK(device.loads == 2);
+  CHECK(compiler.statistics().compiled == 0);
+}
+
+TEST_CASE("in mode require-hit a kernel that does not load is an error, which says so") {
+  const Folder folder;
+  Env env = with_cache(host_env(), folder / "cache");
+  spoil(*std::make_unique<KernelCompiler>(env), host_spec());
+  env.cache.mode = cache::Mode::kRequireHit;
+  KernelCompiler compiler(env);
+  FakeDevice device;
+  PlanStore plans(compiler);
+  const std::string message = error_of(ErrorCode::kCacheMiss, [&] { plans.get(device, host_spec()); });
+  CHECK(message.find("does not load (too short)") != std::string::npos);
+}
+
 TEST_CASE("devices of one target share a compiled kernel, and each loads it") {
   KernelCompiler compiler(host_env());
   PlanStore plans(compiler);

@@ -37,6 +37,19 @@ TEST_CASE("the second waits for its time, and another key does not") {
   CHECK(mode_of(folder / "locks") == 0700);
 }
 
+TEST_CASE("where the directory cannot be used the other one is") {
+  const Folder folder;
+  const SingleFlight flight("/proc/nothing/here", FileSystem::real(), folder / "locks");
+  const SingleFlight plain(folder / "locks", FileSystem::real());
+  std::string reason;
+  const auto turn = flight.enter("a", 0ms, reason);
+  CHECK(turn.state() == State::kAlone);
+  CHECK(reason.empty());
+  CHECK(plain.enter("a", 0ms, reason).state() == State::kBusy);
+  CHECK(SingleFlight("/proc/nothing/here", FileSystem::real()).enter("a", 0ms, reason).state() == State::kUnlocked);
+  CHECK_FALSE(reason.empty());
+}
+
 TEST_CASE("a turn ends with its object, and is one thread's at a time") {
   const Folder folder;
   const SingleFlight flight(folder / "locks", FileSystem::real());
