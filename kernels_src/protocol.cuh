@@ -54,7 +54,7 @@ ALLNORM_DEVICE void publish(const Params& params, u64 offset, Words4 v) {
   if constexpr (spec::kMulticast) {
     store_multicast(reinterpret_cast<Words4*>(params.multicast + offset), v);
   } else {
-#pragma unroll(kWorldSize <= 4 ? kWorldSize : 4)
+#pragma unroll(kWorldSize <= 4 ? kWorldSize : kWorldSize <= 8 ? 4 : 2)
     for (u32 i = 1; i < kWorldSize; i++) {
       const u32 rank = params.rank + i < kWorldSize ? params.rank + i : params.rank + i - kWorldSize;
       store_relaxed_system(reinterpret_cast<Words4*>(params.symmetric[rank] + offset), v);

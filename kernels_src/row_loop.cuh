@@ -43,9 +43,8 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
   // The early trigger. Not of a CTA with several rows: before its end a dependent grid could only take the place of
   // CTAs that still have rows to send (512 tokens on an H200: 25.5 us with a trigger here, 25.2 us without).
   if (spec::kPdl == Pdl::kEarlyTrigger && next_row + clusters >= params.tokens) grid_dependency_launch();
-  // Begun apart from the loop, the first row is out 50 ns earlier. A kernel of many chunks stays small instead: its
-  // first round only begins a row.
-  constexpr bool kBeginsApart = kChunksPerWarp <= 2;
+  // Otherwise the first round of the loop only begins a row.
+  constexpr bool kBeginsApart = kRepeatsCode;
   u64 row = params.tokens;  // none yet
   u32 buffer = 0;
   if constexpr (kBeginsApart) {
@@ -62,6 +61,7 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
       RowValues mine;
       load_row(params, place, row, mine);
       Strategy::sum(params, place, row, buffer, waiter, mine);
+      if constexpr (!kRepeatsCode) report_if_timed_out(params, waiter, row);
       if (!others_started) barrier_cluster_wait();  // their shared memory exists from here on
       others_started = true;
       finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);

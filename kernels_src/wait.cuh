@@ -17,14 +17,29 @@ struct WaitFor {
 /// Time in steps of 2^20 ns, about a millisecond: enough for a deadline, and one register.
 ALLNORM_DEVICE u32 clock_steps() { return static_cast<u32>(clock_nanoseconds() >> 20); }
 
-/// A thread's willingness to wait, as its deadline. Once it gave up it publishes nothing and polls
-/// nothing, but passes every barrier.
+/// A thread's willingness to wait, in one register: its deadline, or why it has none. Once it gave up it publishes
+/// nothing and polls nothing, but passes every barrier.
 struct Waiter {
-  enum : u32 { kNotStarted = 0, kGaveUp = 1 };
+  enum : u32 {
+    kNotStarted = 0,
+    kGaveUp = ~0u,
+    kTimedOut = kGaveUp - 4 * kMaxRanks,  // and the next ones: for whom, and in which of up to four phases
+    kLastDeadline = kTimedOut - 1,
+  };
   u32 deadline = kNotStarted;
 
-  ALLNORM_DEVICE bool alive() const { return deadline != kGaveUp; }
+  ALLNORM_DEVICE bool alive() const { return deadline <= kLastDeadline; }
   ALLNORM_DEVICE void give_up() { deadline = kGaveUp; }
+
+  /// Gave up by itself, and has not said so yet.
+  ALLNORM_DEVICE bool has_report() const { return !alive() && deadline != kGaveUp; }
+  static ALLNORM_DEVICE u32 timed_out(const WaitFor& what) {
+    return kTimedOut + what.rank * 4 + static_cast<u32>(what.phase);
+  }
+  ALLNORM_DEVICE WaitFor report(u64 row) const {
+    const u32 what = deadline - kTimedOut;
+    return {what / 4, static_cast<Phase>(what % 4), row};
+  }
 };
 
 ALLNORM_DEVICE Control* control_of(const Params& params, u32 rank) {
@@ -53,7 +68,14 @@ ALLNORM_DEVICE void report_and_poison(const Params& params, WaitFor what) {
   }
 }
 
-/// Every kPollsPerCheck failed polls: returns the deadline to go on with, or Waiter::kGaveUp.
+/// After the waits of a row.
+ALLNORM_DEVICE void report_if_timed_out(const Params& params, Waiter& waiter, u64 row) {
+  if (!waiter.has_report()) return;
+  report_and_poison(params, waiter.report(row));
+  waiter.give_up();
+}
+
+/// Every kPollsPerCheck failed polls: returns the Waiter's deadline to go on with, or why it gave up.
 ALLNORM_DEVICE u32 check_wait(const Params& params, u32 deadline, WaitFor what) {
   if (is_poisoned(params)) return Waiter::kGaveUp;
   const u64 timeout = load_relaxed_system(&control_of(params, params.rank)->timeout_nanoseconds);
@@ -61,10 +83,11 @@ ALLNORM_DEVICE u32 check_wait(const Params& params, u32 deadline, WaitFor what) 
   const u32 now = clock_steps();
   if (deadline == Waiter::kNotStarted) {
     const u32 started = now + static_cast<u32>(timeout >> 20) + 1;
-    return started > Waiter::kGaveUp ? started : Waiter::kGaveUp + 1;
+    return started - 1 < Waiter::kLastDeadline ? started : 1;
   }
   // The clock wraps: a difference says what is later.
   if (static_cast<int>(now - deadline) < 0) return deadline;
+  if constexpr (!kRepeatsCode) return Waiter::timed_out(what);
   report_and_poison(params, what);
   return Waiter::kGaveUp;
 }

@@ -163,9 +163,10 @@ TEST_CASE("commands that fill one directory together lose nothing of each other'
   std::vector<std::jthread> threads;
   for (const char* hidden : {"256", "264", "272", "280"}) {
     threads.emplace_back([&shop, hidden] {
-      shop.warm(fmt::format("--arch host --hidden {} --world 2,3 --strategy one_shot --geometry 1x4x1 --pdl off "
-                            "--workers 1 --output {}",
-                            hidden, shop.output()));
+      shop.warm(
+          fmt::format("--arch host --hidden {} --world 2,3 --strategy one_shot --geometry 1x4x1 --pdl off "
+                      "--workers 1 --output {}",
+                      hidden, shop.output()));
     });
   }
   threads.clear();
