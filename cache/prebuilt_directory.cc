@@ -48,9 +48,10 @@ ManifestRead read_manifest(const std::string& directory, FileSystem& files) {
 }
 
 std::optional<Entry> read_manifest_entry(const std::string& directory, const ManifestEntry& expected, FileSystem& files,
-                                         std::string& reason) {
+                                         std::string& reason, bool* unreadable) {
   const std::string path = entry_path(directory, expected.target, expected.key);
   const ReadResult file = files.read(path, Trust::kAnyOwner);
+  if (unreadable != nullptr) *unreadable = file.status == ReadResult::Status::kFailed;
   if (file.status != ReadResult::Status::kOk) {
     reason = file.status == ReadResult::Status::kAbsent ? "the manifest names " + path + ", which is not there"
                                                         : file.reason;

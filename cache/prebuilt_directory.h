@@ -52,9 +52,10 @@ struct ManifestRead {
 };
 ManifestRead read_manifest(const std::string& directory, FileSystem& files);
 
-/// Reads the entry that a manifest names, and compares it; nothing, and why, if it is not so.
+/// Reads the entry that a manifest names, and compares it; nothing, and why, if it is not so. `unreadable`, if given,
+/// says whether that is because the disk said no, so that nobody knows.
 std::optional<Entry> read_manifest_entry(const std::string& directory, const ManifestEntry& expected, FileSystem& files,
-                                         std::string& reason);
+                                         std::string& reason, bool* unreadable = nullptr);
 
 }  // namespace allnorm::cache
 

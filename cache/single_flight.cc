@@ -24,22 +24,23 @@ std::int64_t lock_byte(std::string_view key) {
 
 }  // namespace
 
-bool SingleFlight::is_usable(const std::string& directory, std::string& reason) const {
-  return !directory.empty() && files_->make_private_directories(directory, reason) &&
-         files_->is_private_directory(directory, reason);
+int SingleFlight::open_in(const std::string& directory, std::string& reason) const {
+  if (directory.empty() || !files_->make_private_directories(directory, reason) ||
+      !files_->is_private_directory(directory, reason)) {
+    return -1;
+  }
+  return files_->open_lock_file(directory + "/compiling", reason);
 }
 
 SingleFlight::Turn SingleFlight::enter(std::string_view key, std::chrono::milliseconds limit,
                                        std::string& reason) const {
   reason.clear();
-  const std::string* directory = &directory_;
-  if (!is_usable(directory_, reason)) {
-    if (!is_usable(otherwise_, reason)) return {Turn::State::kUnlocked, false, files_, -1};
-    directory = &otherwise_;
-    reason.clear();
+  int fd = open_in(directory_, reason);
+  if (fd < 0) {
+    std::string reason_of_other;
+    fd = open_in(otherwise_, reason_of_other);
+    if (fd < 0) return {Turn::State::kUnlocked, false, files_, -1};
   }
-  const int fd = files_->open_lock_file(*directory + "/compiling", reason);
-  if (fd < 0) return {Turn::State::kUnlocked, false, files_, -1};
 
   const auto deadline = std::chrono::steady_clock::now() + limit;
   bool waited = false;

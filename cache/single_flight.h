@@ -20,8 +20,8 @@ namespace allnorm::cache {
 
 class SingleFlight {
  public:
-  /// The directory is made when the first turn is asked for; where it cannot be used, the other one is. Empty: there is
-  /// none. `files` outlives this object.
+  /// The directory is made when the first turn is asked for; where it cannot be used, the other one is, and the reason
+  /// is told all the same. Empty: there is none. `files` outlives this object.
   SingleFlight(std::string directory, FileSystem& files, std::string otherwise = {})
       : directory_(std::move(directory)), otherwise_(std::move(otherwise)), files_(&files) {}
 
@@ -52,11 +52,13 @@ class SingleFlight {
     int fd_;
   };
 
-  /// Waits for at most `limit`; 0 does not wait. `reason` says why there are no locks. Throws std::bad_alloc alone.
+  /// Waits for at most `limit`; 0 does not wait. `reason` says what is wrong with the
+  /// locks. Throws std::bad_alloc alone.
   Turn enter(std::string_view key, std::chrono::milliseconds limit, std::string& reason) const;
 
  private:
-  bool is_usable(const std::string& directory, std::string& reason) const;
+  /// The file with the locks; -1 if there is none, with the reason unless no directory was given.
+  int open_in(const std::string& directory, std::string& reason) const;
 
   std::string directory_;
   std::string otherwise_;

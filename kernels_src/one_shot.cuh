@@ -30,6 +30,7 @@ struct OneShot {
       gather<(spec::kMulticast && kWorldSize > 1)>(params, waiter, slots, params.one_shot.source_bytes, place.vector(i),
                                                    mine.values.at(i), {0, Phase::kOneShot, row}, sum);
       mine.values.set(i, pack(sum));
+      if constexpr (!kRepeatsCode) report_if_timed_out(params, waiter, row);
     }
   }
 };

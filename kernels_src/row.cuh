@@ -59,8 +59,8 @@ enum : u32 {
 /// H200), and 4 KB more.
 enum : bool { kRepeatsCode = kWorldSize <= 2 && kChunksPerWarp <= 2 };
 
-// Loops over a warp's chunks: loads are unrolled, so that they are in flight together; the work on a chunk is not, for
-// a kernel must stay small (40 KB, design, section 6) and quick to compile.
+// Loops over a warp's chunks: what is loaded before the first wait is unrolled, so that it is in flight together; the
+// work on a chunk is not, for a kernel must stay small (40 KiB, design, section 6) and quick to compile.
 
 /// What a thread holds for chunk `i` of its warp, of an array that lies in registers: they know no index, so a loop
 /// that is not unrolled selects.

@@ -61,7 +61,6 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
       RowValues mine;
       load_row(params, place, row, mine);
       Strategy::sum(params, place, row, buffer, waiter, mine);
-      if constexpr (!kRepeatsCode) report_if_timed_out(params, waiter, row);
       if (!others_started) barrier_cluster_wait();  // their shared memory exists from here on
       others_started = true;
       finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);

@@ -63,6 +63,7 @@ struct TwoShot {
         sum_vector = wait_for_vector(params, waiter, slot, {owner, Phase::kBroadcast, row});
       }
       mine.values.set(i, sum_vector);
+      if constexpr (!kRepeatsCode) report_if_timed_out(params, waiter, row);
     }
   }
 };

@@ -68,7 +68,7 @@ ALLNORM_DEVICE void report_and_poison(const Params& params, WaitFor what) {
   }
 }
 
-/// After the waits of a row.
+/// After the waits for a chunk.
 ALLNORM_DEVICE void report_if_timed_out(const Params& params, Waiter& waiter, u64 row) {
   if (!waiter.has_report()) return;
   report_and_poison(params, waiter.report(row));

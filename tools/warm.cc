@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "command.h"
+#include "directory_lock.h"
 #include "dispatch/spec_text.h"
 #include "env/env.h"
 #include "interrupt.h"
@@ -161,7 +162,11 @@ class Warming {
       if (!wrong.empty()) report_.problems.push_back(fmt::format("a kernel has gone again: {}", wrong));
       entry = wrong.empty() ? std::next(entry) : entries_.erase(entry);
     }
-    const cache::SingleFlight::Turn turn = place_.enter_manifest();
+    const DirectoryLock lock(place_.directory());
+    if (!lock.is_held()) {
+      report_.problems.push_back("the manifest may lack what other runs make meanwhile; run this again: " +
+                                 lock.reason());
+    }
     std::string reason;
     const auto manifest = place_.merge(entries_, reason);
     if (!manifest) {

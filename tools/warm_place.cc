@@ -3,14 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <chrono>
 #include <filesystem>
 #include <stdexcept>
 
 #include "allnorm/error.h"
 #include "allnorm/version.h"
 #include "cache/entry.h"
-#include "cache/listing.h"
 #include "cache/sha256.h"
 #include "command.h"
 #include "dispatch/spec_text.h"
@@ -20,8 +18,6 @@ namespace {
 
 constexpr mode_t kFileMode = 0644;
 constexpr mode_t kFolderMode = 0755;
-/// For another run, which reads the kernels that it names.
-constexpr std::chrono::seconds kLongestWait(30);
 
 /// What the kernels would be found in, recorded in or dumped to is not for this command.
 Env own_env(Env env, bool is_output) {
@@ -63,8 +59,6 @@ WarmPlace::WarmPlace(Env env, const std::string& output)
     : env_(own_env(std::move(env), !output.empty())),
       is_output_(!output.empty()),
       directory_(is_output_ ? absolute(output) : env_.cache.directory),
-      locks_(env_.cache.lock_directory, cache::FileSystem::real(),
-             env_.cache.directory.empty() ? "" : env_.cache.directory + "/locks"),
       store_(directory_, files(), cache::StoreOptions{false, is_output_ ? cache::kNoLimit : env_.cache.max_bytes}),
       compiler_(env_, files()) {
   if (directory_.empty()) {
@@ -122,9 +116,9 @@ std::string WarmPlace::what_is_wrong(const cache::ManifestEntry& entry) {
 }
 
 bool WarmPlace::is_gone(const cache::ManifestEntry& entry) {
-  if (what_is_wrong(entry).empty()) return false;
-  const std::string path = cache::entry_path(directory_, entry.target, entry.key);
-  return files().read(path, cache::Trust::kAnyOwner).status != cache::ReadResult::Status::kFailed;
+  std::string reason;
+  bool unreadable = false;
+  return !cache::read_manifest_entry(directory_, entry, files(), reason, &unreadable) && !unreadable;
 }
 
 std::optional<cache::Manifest> WarmPlace::merge(
@@ -143,11 +137,6 @@ std::optional<cache::Manifest> WarmPlace::merge(
     if (!entries.contains({entry.target, entry.key}) && !is_gone(entry)) merged.entries.push_back(entry);
   }
   return merged;
-}
-
-cache::SingleFlight::Turn WarmPlace::enter_manifest() {
-  std::string reason;  // Without locks, as with a crowd of other runs for all the time: the last to write wins.
-  return locks_.enter("manifest of " + directory_, kLongestWait, reason);
 }
 
 bool WarmPlace::write_manifest(const std::string& path, const cache::Manifest& manifest, std::string& reason) {

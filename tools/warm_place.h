@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "cache/prebuilt_directory.h"
-#include "cache/single_flight.h"
 #include "cache/store.h"
 #include "dispatch/spec.h"
 #include "env/env.h"
@@ -62,8 +61,6 @@ class WarmPlace {
   std::string what_is_wrong(const cache::ManifestEntry& entry);
   /// Whether the entry's file is not there, or another; one that the disk does not give is not gone.
   bool is_gone(const cache::ManifestEntry& entry);
-  /// Other runs that want to merge wait meanwhile.
-  cache::SingleFlight::Turn enter_manifest();
   /// A manifest of these entries and of those in the manifest that is there, as far as they are not gone. Nothing, with
   /// the reason, where that cannot be read.
   std::optional<cache::Manifest> merge(
@@ -78,7 +75,6 @@ class WarmPlace {
   bool is_output_;
   std::string directory_;
   SharedFiles shared_files_;
-  cache::SingleFlight locks_;  ///< Where processes of this user meet; a directory to ship holds no locks.
   cache::Store store_;
   KernelCompiler compiler_;
 };

@@ -16,6 +16,7 @@ const char* to_string(ErrorCode code) noexcept {
     case ErrorCode::kInvalidEnvironment: return "invalid environment";
     case ErrorCode::kSimulation: return "simulation";
     case ErrorCode::kCacheMiss: return "cache miss";
+    case ErrorCode::kPeer: return "peer";
   }
   return "unknown error";
 }

@@ -88,11 +88,7 @@ std::optional<CompiledKernel> KernelCompiler::compile_within(const Spec& spec, s
   if (env_.dump.any() && may_compile) return compile_anew(spec);
   if (auto found = find_prebuilt(spec)) return found;
   if (!may_compile) {
-    try {
-      if (auto found = find_own(spec)) return found;
-    } catch (const Error& error) {  // for host: no compiler, and so no key
-      if (error.code() != ErrorCode::kCompiler) throw;
-    }
+    if (auto found = find_own_if_known(spec)) return found;
     refuse_to_compile(spec);
   }
   check_not_rejected(spec);
@@ -108,12 +104,12 @@ std::optional<CompiledKernel> KernelCompiler::compile_within(const Spec& spec, s
 CompiledKernel KernelCompiler::compile_instead_of(const CompiledKernel& unusable, const Spec& spec,
                                                   const std::string& why) {
   if (unusable.prebuilt) {
-    if (auto found = find_own(spec)) return *found;
+    if (auto found = find_own_if_known(spec)) return *found;
   }
   if (cache_.mode() == cache::Mode::kRequireHit) {
     throw Error(ErrorCode::kCacheMiss,
-                fmt::format("a kernel in the cache does not load ({}), and the mode require-hit forbids to compile "
-                            "another: {}. `allnorm cache verify` says whether its file is whole",
+                fmt::format("a kernel that was compiled before does not load ({}), and the mode require-hit forbids to "
+                            "compile another: {}. Either the driver is too old for it, or the GPU has no room",
                             why, describe(spec)));
   }
   return compile_anew(spec);
@@ -194,6 +190,15 @@ std::optional<CompiledKernel> KernelCompiler::find_own(const Spec& spec) {
   if (cache_.store() == nullptr) return std::nullopt;
   if (auto entry = cache_.find_own(to_string(spec.target), key(spec).hex)) return hit(std::move(*entry));
   return std::nullopt;
+}
+
+std::optional<CompiledKernel> KernelCompiler::find_own_if_known(const Spec& spec) {
+  try {
+    return find_own(spec);
+  } catch (const Error& error) {  // for host: no compiler, and so no key
+    if (error.code() != ErrorCode::kCompiler) throw;
+    return std::nullopt;
+  }
 }
 
 CompiledKernel KernelCompiler::hit(cache::Entry entry) {

@@ -61,8 +61,8 @@ class KernelCompiler {
   /// The same without looking at prebuilt kernels or the disk; what is there is replaced.
   CompiledKernel compile_anew(const Spec& spec);
 
-  /// What compile() would have given without `unusable`, which it gave and which no driver loads: of a prebuilt
-  /// directory, the user's or a new one; of the user's cache, a new one. Throws what compile() does.
+  /// For a kept kernel that compile() gave and that does not load: instead of a prebuilt one, that of the user's cache
+  /// if there is one; else a new one. Throws what compile() does.
   CompiledKernel compile_instead_of(const CompiledKernel& unusable, const Spec& spec, const std::string& why);
 
   /// What names a kernel on disk: everything that decides its bytes, for `host` the compiler too. The NVRTC version is
@@ -93,6 +93,7 @@ class KernelCompiler {
   std::vector<std::byte> run_host_compiler(const Spec& spec, const std::string& key, const std::string& source);
   std::optional<CompiledKernel> find_prebuilt(const Spec& spec);
   std::optional<CompiledKernel> find_own(const Spec& spec);
+  std::optional<CompiledKernel> find_own_if_known(const Spec& spec);
   CompiledKernel hit(cache::Entry entry);
   [[noreturn]] void refuse_to_compile(const Spec& spec) const;
   void check_not_rejected(const Spec& spec);

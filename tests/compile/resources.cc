@@ -1,5 +1,6 @@
-// Checks that no kernel that AUTO can choose needs local memory or is larger than 40 KiB: a stack could be resized at a
-// launch, which synchronises the context, beside a peer's kernel that spins (design, section 6). No GPU is needed.
+// Checks that no kernel that AUTO can choose (with PDL and the early trigger) needs local memory, whose stack could be
+// resized at a launch, which synchronises the context, beside a peer's kernel that spins (design, end of section 4);
+// and that none is larger than 40 KiB (section 6). No GPU is needed.
 //
 //   allnorm_resources --all            every default geometry of the hidden sizes below
 //   allnorm_resources --sample 40      some of them, from --seed

@@ -40,6 +40,7 @@ static_assert(same(ALLNORM_INVALID_TABLE, ErrorCode::kInvalidTable));
 static_assert(same(ALLNORM_INVALID_ENVIRONMENT, ErrorCode::kInvalidEnvironment));
 static_assert(same(ALLNORM_SIMULATION, ErrorCode::kSimulation));
 static_assert(same(ALLNORM_CACHE_MISS, ErrorCode::kCacheMiss));
+static_assert(same(ALLNORM_PEER, ErrorCode::kPeer));
 
 static_assert(same(ALLNORM_F32, DataType::kF32));
 static_assert(same(ALLNORM_F16, DataType::kF16));

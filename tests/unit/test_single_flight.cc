@@ -44,7 +44,7 @@ TEST_CASE("where the directory cannot be used the other one is") {
   std::string reason;
   const auto turn = flight.enter("a", 0ms, reason);
   CHECK(turn.state() == State::kAlone);
-  CHECK(reason.empty());
+  CHECK_FALSE(reason.empty());
   CHECK(plain.enter("a", 0ms, reason).state() == State::kBusy);
   CHECK(SingleFlight("/proc/nothing/here", FileSystem::real()).enter("a", 0ms, reason).state() == State::kUnlocked);
   CHECK_FALSE(reason.empty());

@@ -48,6 +48,7 @@ enum {
   ALLNORM_INVALID_ENVIRONMENT = 10, /* An environment variable has a value that is not allowed. */
   ALLNORM_SIMULATION = 11,          /* The simulator found a fault of a kernel, or a deadlock. */
   ALLNORM_CACHE_MISS = 12,          /* A kernel is not in the cache, and the mode is require-hit. */
+  ALLNORM_PEER = 13,                /* Another rank's process is gone, failed or did not come. */
   ALLNORM_INTERNAL = 100            /* In C alone: host memory ran out, or an error that AllNorm should have named. */
 };
 

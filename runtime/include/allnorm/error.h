@@ -26,7 +26,8 @@ enum class ErrorCode : int {
   kInvalidTable = 9,         ///< A tuned table cannot be read.
   kInvalidEnvironment = 10,  ///< An environment variable has a value that is not allowed.
   kSimulation = 11,          ///< The simulator found a fault of a kernel, or a deadlock.
-  kCacheMiss = 12            ///< A kernel is not in the cache, and the mode is require-hit.
+  kCacheMiss = 12,           ///< A kernel is not in the cache, and the mode is require-hit.
+  kPeer = 13                 ///< Another rank's process is gone, failed or did not come.
 };
 
 /// "invalid argument", "not prepared", ...: the code in words.
