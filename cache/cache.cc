@@ -22,12 +22,13 @@ Cache::Cache(const CacheOptions& options, std::function<void(const std::string&)
   store_.emplace(options_.directory, files, StoreOptions{options_.mode != Mode::kNormal, options_.max_bytes});
 }
 
-std::optional<Entry> Cache::find_prebuilt(std::string_view target, std::string_view key) const {
+std::optional<Cache::Prebuilt> Cache::find_prebuilt(std::string_view target, std::string_view key,
+                                                    std::size_t first) const {
   std::string reason;
-  for (const auto& directory : prebuilt_) {
-    auto entry = directory->get(target, key, reason);
+  for (std::size_t i = first; i < prebuilt_.size(); i++) {
+    auto entry = prebuilt_[i]->get(target, key, reason);
     if (!reason.empty()) report_(reason);
-    if (entry) return entry;
+    if (entry) return Prebuilt{std::move(*entry), i + 1};
   }
   return std::nullopt;
 }

@@ -50,7 +50,12 @@ class Cache {
   /// The user's directory; null where it is not used.
   const Store* store() const noexcept { return store_ ? &*store_ : nullptr; }
 
-  std::optional<Entry> find_prebuilt(std::string_view target, std::string_view key) const;
+  struct Prebuilt {
+    Entry entry;
+    std::size_t next;  ///< The first directory that was not looked into.
+  };
+  /// `first`: of the directories, in their order.
+  std::optional<Prebuilt> find_prebuilt(std::string_view target, std::string_view key, std::size_t first = 0) const;
   std::optional<Entry> find_own(std::string_view target, std::string_view key) const;
   void keep(std::string_view target, const Entry& entry) const;
 

@@ -74,7 +74,10 @@ ContextStatistics KernelCompiler::statistics() const {
   return statistics;
 }
 
-CompiledKernel KernelCompiler::compile(const Spec& spec) { return *compile_within(spec, kLongestWait); }
+CompiledKernel KernelCompiler::compile(const Spec& spec) {
+  if (auto kernel = compile_within(spec, kLongestWait)) return *std::move(kernel);
+  return compile_anew(spec);
+}
 
 std::optional<CompiledKernel> KernelCompiler::compile_unless_busy(const Spec& spec) {
   return compile_within(spec, std::chrono::milliseconds(0));
@@ -104,6 +107,7 @@ std::optional<CompiledKernel> KernelCompiler::compile_within(const Spec& spec, s
 CompiledKernel KernelCompiler::compile_instead_of(const CompiledKernel& unusable, const Spec& spec,
                                                   const std::string& why) {
   if (unusable.prebuilt) {
+    if (auto found = find_prebuilt(spec, unusable.next_place)) return *found;
     if (auto found = find_own_if_known(spec)) return *found;
   }
   if (cache_.mode() == cache::Mode::kRequireHit) {
@@ -171,18 +175,22 @@ std::vector<std::byte> KernelCompiler::run_host_compiler(const Spec& spec, const
   return std::move(result.library);
 }
 
-std::optional<CompiledKernel> KernelCompiler::find_prebuilt(const Spec& spec) {
+std::optional<CompiledKernel> KernelCompiler::find_prebuilt(const Spec& spec, std::size_t first_place) {
   if (prebuilt_.empty() && !cache_.has_prebuilt()) return std::nullopt;
   const std::string key = prebuilt_key(spec);
-  if (const auto found = prebuilt_.find(key); found != prebuilt_.end()) {
-    const PrebuiltKernel& kernel = found->second;
-    return CompiledKernel{
-        {kernel.binary.begin(), kernel.binary.end()}, std::string(kernel.entry_name), false, 0.0, true};
+  if (first_place == 0) {
+    if (const auto found = prebuilt_.find(key); found != prebuilt_.end()) {
+      const PrebuiltKernel& kernel = found->second;
+      return CompiledKernel{
+          {kernel.binary.begin(), kernel.binary.end()}, std::string(kernel.entry_name), false, 0.0, true, 1};
+    }
+    first_place = 1;
   }
-  auto entry = cache_.find_prebuilt(to_string(spec.target), key);
-  if (!entry) return std::nullopt;
-  CompiledKernel kernel = hit(std::move(*entry));
+  auto found = cache_.find_prebuilt(to_string(spec.target), key, first_place - 1);
+  if (!found) return std::nullopt;
+  CompiledKernel kernel = hit(std::move(found->entry));
   kernel.prebuilt = true;
+  kernel.next_place = found->next + 1;
   return kernel;
 }
 

@@ -40,6 +40,7 @@ struct CompiledKernel {
   bool from_disk_cache = false;  ///< Or from a prebuilt directory.
   double seconds = 0.0;          ///< In the compiler; 0 from the cache.
   bool prebuilt = false;
+  std::size_t next_place = 0;  ///< If prebuilt: where another would be looked for; the program's own are place 0.
 };
 
 /// A kernel that came with the program. Points to what the program holds.
@@ -61,8 +62,8 @@ class KernelCompiler {
   /// The same without looking at prebuilt kernels or the disk; what is there is replaced.
   CompiledKernel compile_anew(const Spec& spec);
 
-  /// For a kept kernel that compile() gave and that does not load: instead of a prebuilt one, that of the user's cache
-  /// if there is one; else a new one. Throws what compile() does.
+  /// For a kept kernel that compile() gave and that does not load: what the next place has, or else a new one. Throws
+  /// what compile() does.
   CompiledKernel compile_instead_of(const CompiledKernel& unusable, const Spec& spec, const std::string& why);
 
   /// What names a kernel on disk: everything that decides its bytes, for `host` the compiler too. The NVRTC version is
@@ -91,7 +92,7 @@ class KernelCompiler {
   cache::KeyBuilder key_of(const Spec& spec) const;
   std::vector<std::byte> run_nvrtc(const Spec& spec, const std::string& key, const std::string& source);
   std::vector<std::byte> run_host_compiler(const Spec& spec, const std::string& key, const std::string& source);
-  std::optional<CompiledKernel> find_prebuilt(const Spec& spec);
+  std::optional<CompiledKernel> find_prebuilt(const Spec& spec, std::size_t first_place = 0);
   std::optional<CompiledKernel> find_own(const Spec& spec);
   std::optional<CompiledKernel> find_own_if_known(const Spec& spec);
   CompiledKernel hit(cache::Entry entry);

@@ -1,7 +1,12 @@
 // PlanStore: a kept kernel that does not load is compiled again.
+#include <fstream>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "cache/manifest.h"
+#include "cache/sha256.h"
+#include "cache/store.h"
 #include "cache_fixture.h"
 #include "catch.h"
 #include "error_of.h"
@@ -89,6 +94,33 @@ TEST_CASE("a prebuilt kernel that does not load is compiled") {
   const std::string key = compiler.prebuilt_key(host_spec());
   const PrebuiltKernel kernel{key, "allnorm_one_shot", kShort};
   compiler.add_prebuilt({&kernel, 1});
+  FakeDevice device;
+  PlanStore plans(compiler);
+  CHECK(plans.get(device, host_spec()).kernel != nullptr);
+  CHECK(device.loads == 2);
+}
+
+TEST_CASE("after a prebuilt kernel that does not load comes the one of the next directory") {
+  const Folder folder;
+  KernelCompiler good(host_env());
+  const cache::Entry entry = good.prebuilt_entry(host_spec(), good.compile(host_spec()));
+  cache::Entry bad = entry;
+  bad.payload = "short";
+  Env env = host_env();
+  env.cache.mode = cache::Mode::kRequireHit;
+  env.cxx_path = "/nonexistent/c++";
+  for (const auto& [name, one] : {std::pair{"first", bad}, std::pair{"second", entry}}) {
+    const std::string directory = folder / name;
+    std::string reason;
+    REQUIRE(cache::Store(directory).put("host", one, reason));
+    const std::string bytes = cache::encode(one);
+    const cache::Manifest manifest{
+        "0.1.0",
+        {{"host", one.key, static_cast<std::int64_t>(bytes.size()), cache::to_hex(cache::sha256(bytes)), "{}"}}};
+    std::ofstream(directory + "/manifest.json") << cache::to_json(manifest);
+    env.cache.prebuilt_directories.push_back(directory);
+  }
+  KernelCompiler compiler(env);
   FakeDevice device;
   PlanStore plans(compiler);
   CHECK(plans.get(device, host_spec()).kernel != nullptr);
