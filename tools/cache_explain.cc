@@ -204,8 +204,9 @@ int run(const Options& options) {
     if (env.dump.any()) fmt::print("A call compiles it all the same: ALLNORM_DUMP asks for it.\n");
     return kExitOk;
   }
-  fmt::print("Miss: {}.\n{}This makes it: {}\n", consequence_of(question, env.cache), to_text(nearest, looked_at),
-             warm_command(spec));
+  const char* const mode = env.cache.mode == cache::Mode::kNormal ? "" : "ALLNORM_CACHE=normal ";
+  fmt::print("Miss: {}.\n{}This makes it: {}{}\n", consequence_of(question, env.cache), to_text(nearest, looked_at),
+             mode, warm_command(spec));
   return kExitFailed;
 }
 

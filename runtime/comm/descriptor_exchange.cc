@@ -1,15 +1,14 @@
 #include "comm/descriptor_exchange.h"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 
 #include "allnorm/error.h"
+#include "comm/nonce.h"
 #include "comm/vote.h"
 
 namespace allnorm {
@@ -19,7 +18,7 @@ using std::chrono::steady_clock;
 
 /// What comes with a descriptor: whose it is, and that its sender has heard this rank's word in the gather.
 struct Letter {
-  std::array<char, 16> nonce;
+  Nonce nonce;
   std::int32_t rank;
 };
 
@@ -44,17 +43,17 @@ class Letterbox {
     }
     folder_ = name;
     socket_ = listen_at(path());
-    if (::getrandom(nonce_.data(), nonce_.size(), 0) != static_cast<ssize_t>(nonce_.size())) fail("no random bytes");
+    nonce_ = new_nonce();
   }
   std::string path() const { return folder_ + "/s"; }
   std::string address() const { return std::string(nonce_.data(), nonce_.size()) + path(); }
-  const std::array<char, 16>& nonce() const noexcept { return nonce_; }
+  const Nonce& nonce() const noexcept { return nonce_; }
   const Descriptor& socket() const noexcept { return socket_; }
 
  private:
   std::string folder_;
   Descriptor socket_;
-  std::array<char, 16> nonce_{};
+  Nonce nonce_{};
 };
 
 /// Those who connect are taken in later: the sockets' buffers hold what is sent until then.

@@ -2,19 +2,17 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <poll.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
+#include <cctype>
 #include <cstring>
 #include <thread>
-#include <vector>
 
 #include "allnorm/error.h"
+#include "allnorm/types.h"
 #include "cache/file_system.h"
+#include "comm/nonce.h"
 #include "comm/unix_socket.h"
 #include "comm/unix_star.h"
 
@@ -24,20 +22,19 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr std::size_t kNonceBytes = 16;
 constexpr milliseconds kPause(10);
 /// Who has connected says who he is at once.
 constexpr milliseconds kLongestHello(2000);
 constexpr std::size_t kMaxHello = 256;
 
 struct Hello {
-  std::array<char, kNonceBytes> nonce;
+  Nonce nonce;
   std::int32_t rank;
   std::int32_t world_size;
 };
 
 void check(const UnixGroup& group) {
-  const auto refuse = [](const char* name, const std::string& given, const char* allowed) {
+  const auto refuse = [](const char* name, const std::string& given, const std::string& allowed) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} given, allowed: {}", name, given, allowed));
   };
   const bool named = !group.session.empty() && group.session.front() != '.' &&
@@ -46,8 +43,8 @@ void check(const UnixGroup& group) {
                      });
   if (!group.directory.starts_with('/')) refuse("directory", group.directory, "an absolute path");
   if (!named) refuse("session", group.session, "letters, digits, '.', '_' and '-'");
-  if (group.world_size < 1 || group.world_size > kMaxGroupSize) {
-    refuse("world_size", fmt::format("{}", group.world_size), "1 to 72");
+  if (group.world_size < 1 || group.world_size > kMaxWorldSize) {
+    refuse("world_size", fmt::format("{}", group.world_size), fmt::format("1 to {}", kMaxWorldSize));
   }
   if (group.rank < 0 || group.rank >= group.world_size) {
     refuse("rank", fmt::format("{}", group.rank), "0 to world_size - 1");
@@ -66,7 +63,7 @@ class MeetingPlace {
   ~MeetingPlace() { leave(); }
 
   /// Rank 0's: after this others can find it. Throws kPeer.
-  Descriptor open(const std::array<char, kNonceBytes>& nonce) {
+  Descriptor open(const Nonce& nonce) {
     if (connect_to(socket_)) {
       throw Error(ErrorCode::kPeer, fmt::format("another group meets at {}; give each its own session", socket_));
     }
@@ -78,10 +75,10 @@ class MeetingPlace {
     return listener;
   }
   /// Nothing while rank 0 is not there.
-  std::optional<std::array<char, kNonceBytes>> read_nonce() const {
+  std::optional<Nonce> read_nonce() const {
     const cache::ReadResult file = files().read(nonce_);
     if (file.status == cache::ReadResult::Status::kUntrusted) throw Error(ErrorCode::kPeer, file.reason);
-    std::array<char, kNonceBytes> nonce{};
+    Nonce nonce{};
     if (file.bytes.size() != nonce.size()) return std::nullopt;
     std::copy(file.bytes.begin(), file.bytes.end(), nonce.begin());
     return nonce;
@@ -101,17 +98,9 @@ class MeetingPlace {
   bool is_ours_ = false;
 };
 
-std::array<char, kNonceBytes> new_nonce() {
-  std::array<char, kNonceBytes> nonce{};
-  if (::getrandom(nonce.data(), nonce.size(), 0) != static_cast<ssize_t>(nonce.size())) {
-    throw Error(ErrorCode::kPeer, "no random bytes for the nonce of a session");
-  }
-  return nonce;
-}
-
 /// Rank 0 lets the others in. What is no rank of this group is turned away, and disturbs nobody.
-void gather_ranks(const UnixGroup& group, const Descriptor& listener, const std::array<char, kNonceBytes>& nonce,
-                  Deadline deadline, StarOfSockets& star) {
+void gather_ranks(const UnixGroup& group, const Descriptor& listener, const Nonce& nonce, Deadline deadline,
+                  StarOfSockets& star) {
   while (!star.missing().empty()) {
     std::optional<Descriptor> socket = accept_from(listener, deadline);
     if (!socket) {
@@ -127,13 +116,17 @@ void gather_ranks(const UnixGroup& group, const Descriptor& listener, const std:
     }
     std::memcpy(&hello, frame.bytes.data(), sizeof(hello));
     if (hello.nonce != nonce) continue;
+    std::string wrong;
     if (hello.world_size != group.world_size) {
-      star.add_stranger(std::move(*socket));
-      star.fail(fmt::format("a rank {} of {} came to a group of {}", hello.rank, hello.world_size, group.world_size));
+      wrong = fmt::format("a rank {} of {} came to a group of {}", hello.rank, hello.world_size, group.world_size);
+    } else if (hello.rank < 1 || hello.rank >= group.world_size || star.has(hello.rank)) {
+      wrong = fmt::format("rank {} came twice", hello.rank);
+    } else {
+      star.add(hello.rank, std::move(*socket));
+      continue;
     }
-    if (hello.rank < 1 || hello.rank >= group.world_size || !star.add(hello.rank, std::move(*socket))) {
-      star.fail(fmt::format("rank {} came twice", hello.rank));
-    }
+    send_frame(*socket, FrameKind::kError, wrong, soon);  // It is no rank of the star's.
+    star.fail(wrong);
   }
 }
 
@@ -178,7 +171,7 @@ std::unique_ptr<Bootstrap> meet(const UnixGroup& group) {
   }
   MeetingPlace place(group);
   if (group.rank == 0) {
-    const std::array<char, kNonceBytes> nonce = new_nonce();
+    const Nonce nonce = new_nonce();
     step("listen");
     const Descriptor listener = place.open(nonce);
     step("let the ranks in");

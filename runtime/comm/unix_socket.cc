@@ -94,6 +94,21 @@ Transfer receive_bytes(const Descriptor& socket, char* bytes, std::size_t count,
                 [&](std::size_t done) { return ::recv(socket.get(), bytes + done, count - done, 0); });
 }
 
+/// A message of these bytes, with room for one descriptor. Points to itself and to them.
+struct RightsMessage {
+  RightsMessage(char* bytes, std::size_t count) : part{bytes, count} {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+  }
+  RightsMessage(const RightsMessage&) = delete;
+  RightsMessage& operator=(const RightsMessage&) = delete;
+  iovec part;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr header{};
+};
+
 }  // namespace
 
 Descriptor::~Descriptor() {
@@ -150,20 +165,14 @@ Transfer receive_frame(const Descriptor& socket, Frame& frame, std::size_t max_b
 }
 
 Transfer send_descriptor(const Descriptor& socket, std::string_view bytes, int fd, Deadline deadline) {
-  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  RightsMessage message(const_cast<char*>(bytes.data()), bytes.size());
+  cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(sizeof(int));
   std::memcpy(CMSG_DATA(rights), &fd, sizeof(int));
   for (;;) {
-    const ssize_t sent = ::sendmsg(socket.get(), &message, MSG_NOSIGNAL);
+    const ssize_t sent = ::sendmsg(socket.get(), &message.header, MSG_NOSIGNAL);
     if (sent == static_cast<ssize_t>(bytes.size())) return Transfer::kDone;
     if (sent >= 0 || (errno != EAGAIN && errno != EINTR)) return Transfer::kClosed;
     if (errno == EAGAIN && !wait_for(socket, POLLOUT, deadline)) return Transfer::kLate;
@@ -173,21 +182,15 @@ Transfer send_descriptor(const Descriptor& socket, std::string_view bytes, int f
 Transfer receive_descriptor(const Descriptor& socket, std::string& bytes, std::size_t max_bytes, Descriptor& received,
                             Deadline deadline) {
   bytes.resize(max_bytes);
-  iovec part{bytes.data(), bytes.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  RightsMessage message(bytes.data(), bytes.size());
   ssize_t count = 0;
-  while ((count = ::recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC)) < 0) {
+  while ((count = ::recvmsg(socket.get(), &message.header, MSG_CMSG_CLOEXEC)) < 0) {
     if (errno != EAGAIN && errno != EINTR) return Transfer::kClosed;
     if (errno == EAGAIN && !wait_for(socket, POLLIN, deadline)) return Transfer::kLate;
   }
   if (count == 0) return Transfer::kClosed;
   bytes.resize(static_cast<std::size_t>(count));
-  const cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  const cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
   if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS || rights->cmsg_len != CMSG_LEN(sizeof(int))) {
     return Transfer::kGarbage;
   }

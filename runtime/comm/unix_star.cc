@@ -48,23 +48,14 @@ bool unpack(std::string_view bytes, std::size_t count, std::vector<std::string>&
 StarOfSockets::StarOfSockets(const UnixGroup& group)
     : group_(group), sockets_(static_cast<std::size_t>(group.rank == 0 ? group.world_size : 1)) {}
 
-StarOfSockets::~StarOfSockets() = default;
-
 milliseconds StarOfSockets::patience() const noexcept {
   return rank() == 0 ? group_.timeout : group_.timeout + group_.timeout / 4;
-}
-
-bool StarOfSockets::add(int rank, Descriptor socket) {
-  Descriptor& place = sockets_[static_cast<std::size_t>(rank)];
-  if (place) return false;
-  place = std::move(socket);
-  return true;
 }
 
 std::vector<int> StarOfSockets::missing() const {
   std::vector<int> ranks;
   for (int rank = 1; rank < world_size(); rank++) {
-    if (!sockets_[static_cast<std::size_t>(rank)]) ranks.push_back(rank);
+    if (!has(rank)) ranks.push_back(rank);
   }
   return ranks;
 }
@@ -78,7 +69,6 @@ void StarOfSockets::fail(const std::string& message) {
     for (const Descriptor& socket : sockets_) {
       if (socket) send_frame(socket, FrameKind::kError, message, soon);
     }
-    if (stranger_) send_frame(stranger_, FrameKind::kError, message, soon);
   }
   throw Error(ErrorCode::kPeer, message);
 }

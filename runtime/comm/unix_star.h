@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "comm/bootstrap.h"
@@ -12,12 +13,9 @@
 
 namespace allnorm {
 
-inline constexpr int kMaxGroupSize = 72;
-
 class StarOfSockets final : public Bootstrap {
  public:
   explicit StarOfSockets(const UnixGroup& group);
-  ~StarOfSockets() override;
 
   int rank() const noexcept override { return group_.rank; }
   int world_size() const noexcept override { return group_.world_size; }
@@ -26,10 +24,8 @@ class StarOfSockets final : public Bootstrap {
   /// How long this rank waits for another: rank 0 for the group's timeout, the others so much longer that they hear of
   /// whom rank 0 has given up.
   std::chrono::milliseconds patience() const noexcept;
-  /// False if that rank is there already.
-  bool add(int rank, Descriptor socket);
-  /// Somebody who is no rank of the group, but is to hear why it fails.
-  void add_stranger(Descriptor socket) { stranger_ = std::move(socket); }
+  bool has(int rank) const { return static_cast<bool>(sockets_[static_cast<std::size_t>(rank)]); }
+  void add(int rank, Descriptor socket) { sockets_[static_cast<std::size_t>(rank)] = std::move(socket); }
   std::vector<int> missing() const;
   /// Rank 0 tells all that all have come. Throws kPeer.
   void welcome();
@@ -44,7 +40,6 @@ class StarOfSockets final : public Bootstrap {
 
   UnixGroup group_;
   std::vector<Descriptor> sockets_;  ///< At rank 0: by rank; elsewhere: to rank 0 alone.
-  Descriptor stranger_;
   std::string failure_;
 };
 

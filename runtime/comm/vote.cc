@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <exception>
 #include <vector>
 
@@ -21,7 +22,7 @@ std::string vote_of(const std::function<void()>& work) {
   } catch (const Error& error) {
     return failed(error.code(), error.what());
   } catch (const std::exception& error) {
-    return failed(ErrorCode::kDriver, error.what());
+    return failed(ErrorCode::kPeer, error.what());
   }
 }
 

@@ -1,5 +1,6 @@
 // Bootstrap over Unix sockets: processes that find each other, agree, hand over descriptors, and what each of them says
 // when one fails.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "allnorm/error.h"
 #include "cache_fixture.h"
 #include "catch.h"
+#include "comm/callback_bootstrap.h"
 #include "comm/descriptor_exchange.h"
 #include "comm/unix_bootstrap.h"
 #include "comm/vote.h"
@@ -125,6 +127,29 @@ TEST_CASE("a step that fails on one rank fails on all with the same words") {
       CHECK(outcome.open_files == 0);
     }
   }
+}
+
+TEST_CASE("a program's own all-gather serves as well, and one that is wrong is found") {
+  const Folder folder;
+  const auto outcomes = run_ranks(3, [&](int rank) {
+    const auto unix_bootstrap = meet(group_in(folder, rank, 3));
+    CallbackBootstrap bootstrap(rank, 3, [&](std::string_view mine) { return unix_bootstrap->all_gather(mine); });
+    const Descriptor file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    std::string have;
+    for (const Descriptor& one : exchange_descriptors(bootstrap, file.get(), {folder.path(), 10s})) {
+      have += one ? '1' : '0';
+    }
+    CallbackBootstrap wrong(rank, 3, [](std::string_view) { return std::vector<std::string>(2); });
+    try {
+      wrong.barrier();
+    } catch (const Error& error) {
+      have += fmt::format(" {}", error.what());
+    }
+    return have;
+  });
+  CHECK(outcomes[0].text == "011 the all_gather callback gave 2 values to rank 0 of 3, or not its own in its place");
+  CHECK(outcomes[2].text.substr(0, 3) == "110");
+  for (const RankOutcome& outcome : outcomes) CHECK(outcome.open_files == 0);
 }
 
 TEST_CASE("ranks that do not agree are told who has what") {

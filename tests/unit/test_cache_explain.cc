@@ -35,6 +35,8 @@ TEST_CASE("cache explain names exactly the fields that differ, and what makes th
   CHECK(contains(outcome.out, "The nearest of 2 kernels is " + near.key.substr(0, 16)));
   CHECK(contains(outcome.out, "It differs in 1 field:\n  spec hidden_dim: 512 here, 504 there\nThis makes it: "));
   CHECK(contains(outcome.out, "This makes it: " + warm_command(gpu_spec()) + "\n"));
+  CHECK(contains(kernels.command("explain --hidden 512", "ALLNORM_CACHE=require-hit").out,
+                 "This makes it: ALLNORM_CACHE=normal " + warm_command(gpu_spec()) + "\n"));
   Json json = kernels.json("explain --hidden 512");
   CHECK(json["hit"] == false);
   CHECK(json["nearest"]["key"] == near.key);
