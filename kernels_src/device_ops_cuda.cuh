@@ -40,6 +40,15 @@ ALLNORM_DEVICE float load_input(const float* from) {
   asm volatile("ld.global.f32 %0, [%1];" : "=f"(v) : "l"(from));
   return v;
 }
+/// The same, but under way from here on: ptxas moves a weak load to its first use, behind the branches before it.
+ALLNORM_DEVICE Words4 load_input_early(const Words4* from) {
+  Words4 v;
+  asm volatile("ld.relaxed.gpu.global.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from)
+               : "memory");
+  return v;
+}
 template <typename T>
 ALLNORM_DEVICE void store_output(T* to, T value) {
   *to = value;
@@ -122,8 +131,17 @@ ALLNORM_DEVICE void pause_after_failed_poll() {}
 
 // --- warps, CTAs, clusters -------------------------------------------------------------------------------------------
 
-ALLNORM_DEVICE float shuffle_xor(float value, u32 lane_mask) { return __shfl_xor_sync(~0u, value, lane_mask); }
-ALLNORM_DEVICE u32 shuffle_xor(u32 value, u32 lane_mask) { return __shfl_xor_sync(~0u, value, lane_mask); }
+/// One line of PTX, where the intrinsic takes four: what a kernel takes to compile grows with its lines.
+ALLNORM_DEVICE u32 shuffle_xor(u32 value, u32 lane_mask) {
+  u32 other;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, -1;" : "=r"(other) : "r"(value), "r"(lane_mask));
+  return other;
+}
+ALLNORM_DEVICE float shuffle_xor(float value, u32 lane_mask) {
+  float other;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, -1;" : "=f"(other) : "f"(value), "r"(lane_mask));
+  return other;
+}
 ALLNORM_DEVICE bool vote_any(bool value) { return __any_sync(~0u, value) != 0; }
 ALLNORM_DEVICE void barrier_cta() { __syncthreads(); }
 /// Barrier 1 to 15, for so many threads of the CTA: whole warps.
@@ -173,12 +191,16 @@ ALLNORM_DEVICE u32 f32_to_bf16x2(float low, float high) {
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
   return d;
 }
-ALLNORM_DEVICE float f16_to_f32(u16 bits) {
-  float f;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(bits));
-  return f;
+ALLNORM_DEVICE FloatPair f16x2_to_f32(u32 word) {
+  FloatPair pair;
+  asm("{\n.reg .f16 low, high;\n"
+      "mov.b32 {low, high}, %2;\n"
+      "cvt.f32.f16 %0, low;\n"
+      "cvt.f32.f16 %1, high;\n}"
+      : "=f"(pair.low), "=f"(pair.high)
+      : "r"(word));
+  return pair;
 }
-ALLNORM_DEVICE float bf16_to_f32(u16 bits) { return bf16_bits_to_f32(bits); }
 ALLNORM_DEVICE u16 f32_to_e4m3x2(float low, float high) {
   u16 d;
   asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(d) : "f"(high), "f"(low));

@@ -53,6 +53,7 @@ ALLNORM_DEVICE float load_input(const float* from, ALLNORM_AT) {
   allnorm_host_ops->load(&v, from, 1, 4, Access::kWeak, ALLNORM_HERE);
   return v;
 }
+ALLNORM_DEVICE Words4 load_input_early(const Words4* from, ALLNORM_AT) { return load_input(from, file, line); }
 template <typename T>
 ALLNORM_DEVICE void store_output(T* to, T value, ALLNORM_AT) {
   constexpr u32 kElements = sizeof(T) <= 4 ? 1 : sizeof(T) / 4;
@@ -202,8 +203,9 @@ ALLNORM_DEVICE u32 f32_to_f16x2(float low, float high) {
 ALLNORM_DEVICE u32 f32_to_bf16x2(float low, float high) {
   return f32_to_bf16_bits(low) | static_cast<u32>(f32_to_bf16_bits(high)) << 16;
 }
-ALLNORM_DEVICE float f16_to_f32(u16 bits) { return f16_bits_to_f32(bits); }
-ALLNORM_DEVICE float bf16_to_f32(u16 bits) { return bf16_bits_to_f32(bits); }
+ALLNORM_DEVICE FloatPair f16x2_to_f32(u32 word) {
+  return {f16_bits_to_f32(static_cast<u16>(word)), f16_bits_to_f32(static_cast<u16>(word >> 16))};
+}
 ALLNORM_DEVICE u16 f32_to_e4m3x2(float low, float high) {
   return static_cast<u16>(f32_to_e4m3_bits(low) | static_cast<u32>(f32_to_e4m3_bits(high)) << 8);
 }

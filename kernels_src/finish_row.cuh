@@ -33,7 +33,7 @@ ALLNORM_DEVICE RowConstants load_constants(const Params& params, Place place) {
 }
 
 ALLNORM_DEVICE Words4 load_residual(const Params& params, u64 row, u32 vector) {
-  return load_input(static_cast<const Words4*>(params.residual_in) + row * kVectors + vector);
+  return load_input_early(static_cast<const Words4*>(params.residual_in) + row * kVectors + vector);
 }
 
 /// A thread's share of a row. `values` is the input (sanitised), then the sum, then residual_out, then the normalised
@@ -43,9 +43,9 @@ struct RowValues {
   Words4 residual[kResidualEarly ? kChunksPerWarp : 1];
 };
 
-/// Before the first wait, so that the loads are under way meanwhile.
-ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, RowValues& mine) {
-  mine.values = load_input_row(params, place, row);
+/// Before the first wait, so that the loads are under way meanwhile. `input` is the row's, where that was kept.
+ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, const ChunkVectors& input, RowValues& mine) {
+  mine.values = kInputKept ? input : load_input_row(params, place, row);
   if constexpr (spec::kFused && kResidualEarly) {
 #pragma unroll
     for (u32 i = 0; i < kChunksPerWarp; i++) {

@@ -33,6 +33,13 @@ ALLNORM_DEVICE u16 f32_to_bf16_bits(float value) {
 
 ALLNORM_DEVICE float bf16_bits_to_f32(u16 bits) { return bits_float(static_cast<u32>(bits) << 16); }
 
+/// Of two elements in a word: `low` is the one at the lower address.
+struct FloatPair {
+  float low, high;
+};
+
+ALLNORM_DEVICE FloatPair bf16x2_to_f32(u32 word) { return {bits_float(word << 16), bits_float(word & 0xFFFF0000u)}; }
+
 ALLNORM_DEVICE u16 f32_to_f16_bits(float value) {
   const u32 bits = float_bits(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & kF32Magnitude;
   if (magnitude > kF32Infinity) return 0x7FFFu;

@@ -90,36 +90,61 @@ ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, cons
   return v;
 }
 
+/// The sum of two ranks: +0 is added to what is here before the other's arrives, which gives the same bits, as addition
+/// commutes.
+ALLNORM_DEVICE void gather_pair(const Params& params, Waiter& waiter, const char* first, u64 source_bytes, u32 vector,
+                                Words4 own, WaitFor what, float (&sum)[kVectorElements]) {
+  unpack(own, sum);
+#pragma unroll
+  for (u32 j = 0; j < kVectorElements; j++) sum[j] = add_rn(0.0f, sum[j]);
+  what.rank = 1 - params.rank;
+  const Words4* slot = reinterpret_cast<const Words4*>(first + what.rank * source_bytes) + vector;
+  float other[kVectorElements];
+  unpack(wait_for_vector(params, waiter, slot, what), other);
+#pragma unroll
+  for (u32 j = 0; j < kVectorElements; j++) sum[j] = add_rn(sum[j], other[j]);
+}
+
 /// Sums a vector over all ranks, in rank order from +0 (section 3, rule 1). `first` is the first of the row's
 /// kWorldSize slots here; `own` is this rank's vector, which is in its slot only where it was sent
 /// by multicast. The loads of a batch are in flight together, and only what is missing is polled.
 template <bool kOwnHasSlot>
 ALLNORM_DEVICE void gather(const Params& params, Waiter& waiter, const char* first, u64 source_bytes, u32 vector,
                            Words4 own, WaitFor what, float (&sum)[kVectorElements]) {
+  if constexpr (kWorldSize == 2 && !kOwnHasSlot) {
+    gather_pair(params, waiter, first, source_bytes, vector, own, what, sum);
+    return;
+  }
   constexpr u32 kBatch = kGatherBatch;
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j++) sum[j] = 0.0f;
   const char* slots = first + vector * sizeof(Words4);
 #pragma unroll 1
   for (u32 base = 0; base < kWorldSize && waiter.alive(); base += kBatch) {
-    const auto slot = [&](u32 j) { return reinterpret_cast<const Words4*>(slots + (base + j) * source_bytes); };
     Words4 values[kBatch];
+    bool missing[kBatch];
 #pragma unroll
     for (u32 j = 0; j < kBatch; j++) {
-      const bool in_slot = base + j < kWorldSize && (kOwnHasSlot || base + j != params.rank);
-      values[j] = in_slot ? load_relaxed_system(slot(j)) : own;
+      values[j] = own;
+      missing[j] = kWorldSize > 1 && base + j < kWorldSize && (kOwnHasSlot || base + j != params.rank);
     }
-    bool missing = true;
-    for (u32 polls = 0; missing && waiter.alive(); polls++) {
-      missing = false;
+    bool any_missing = kWorldSize > 1;
+    for (u32 polls = 0; any_missing && waiter.alive(); polls++) {
+      any_missing = false;
 #pragma unroll
       for (u32 j = 0; j < kBatch; j++) {
-        if (!has_sentinel(values[j])) continue;
-        values[j] = load_relaxed_system(slot(j));
-        what.rank = base + j;
-        missing = true;
+        if (missing[j]) {
+          values[j] = load_relaxed_system(reinterpret_cast<const Words4*>(slots + (base + j) * source_bytes));
+        }
       }
-      if (missing) count_failed_poll(params, waiter, polls + 1, what);
+#pragma unroll
+      for (u32 j = 0; j < kBatch; j++) {
+        missing[j] = missing[j] && has_sentinel(values[j]);
+        if (!missing[j]) continue;
+        what.rank = base + j;
+        any_missing = true;
+      }
+      if (any_missing) count_failed_poll(params, waiter, polls + 1, what);
     }
 #pragma unroll
     for (u32 j = 0; j < kBatch; j++) {

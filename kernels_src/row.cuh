@@ -40,13 +40,16 @@ enum : u32 {
   kGammaRegisters = kChunksPerWarp * (spec::kGammaDtype == spec::kDtype ? 4 : kVectorElements),
 };
 
-/// Whether the residual, and gamma, are loaded before the first wait, or where they are used.
+/// Whether the residual, and gamma, are loaded before the first wait, or where they are used; and whether the input of
+/// this row and of the next stays in registers, or is loaded again once it was sent.
 enum : bool { kResidualEarly = kChunksPerWarp <= 2 && kBaseRegisters + 4 * kChunksPerWarp <= kRegisters };
 enum : u32 { kWithResidual = kBaseRegisters + (kResidualEarly ? 4 * kChunksPerWarp : 0) };
 enum : bool { kGammaEarly = kChunksPerWarp <= 2 && kWithResidual + kGammaRegisters <= kRegisters };
+enum : u32 { kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0) };
+enum : bool { kInputKept = kChunksPerWarp <= 2 && kWithGamma + 8 * kChunksPerWarp <= kRegisters };
 enum : u32 {
-  kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0),
-  kFreeVectors = kWithGamma + 4 < kRegisters ? (kRegisters - kWithGamma) / 4 : 1,
+  kWithInput = kWithGamma + (kInputKept ? 8 * kChunksPerWarp : 0),
+  kFreeVectors = kWithInput + 4 < kRegisters ? (kRegisters - kWithInput) / 4 : 1,
   kMost = 8 / (kChunksPerWarp < 4 ? kChunksPerWarp : 4),  // a kernel must stay small
   kFewer = kWorldSize < kMost ? kWorldSize : kMost,
   /// Peers' vectors that are loaded together.
@@ -105,7 +108,7 @@ ALLNORM_DEVICE Place place_in_row() {
 }
 
 ALLNORM_DEVICE Words4 load_input_vector(const Params& params, u64 row, u32 vector) {
-  return load_input(static_cast<const Words4*>(params.input) + row * kVectors + vector);
+  return load_input_early(static_cast<const Words4*>(params.input) + row * kVectors + vector);
 }
 
 ALLNORM_DEVICE void unpack(Words4 v, float (&to)[kVectorElements]) {
@@ -115,10 +118,9 @@ ALLNORM_DEVICE void unpack(Words4 v, float (&to)[kVectorElements]) {
     if constexpr (spec::kDtype == Dtype::kF32) {
       to[i] = bits_float(words[i]);
     } else {
-      const u16 low = static_cast<u16>(words[i]), high = static_cast<u16>(words[i] >> 16);
-      const bool half = spec::kDtype == Dtype::kF16;
-      to[2 * i % kVectorElements] = half ? f16_to_f32(low) : bf16_to_f32(low);
-      to[(2 * i + 1) % kVectorElements] = half ? f16_to_f32(high) : bf16_to_f32(high);
+      const FloatPair pair = spec::kDtype == Dtype::kF16 ? f16x2_to_f32(words[i]) : bf16x2_to_f32(words[i]);
+      to[2 * i % kVectorElements] = pair.low;
+      to[(2 * i + 1) % kVectorElements] = pair.high;
     }
   }
 }

@@ -12,21 +12,32 @@
 
 namespace allnorm_kernel {
 
+/// What is kept of a row that was sent until its turn to be summed comes.
+struct SentRow {
+  u32 buffer = 0;
+  ChunkVectors input;
+};
+
 /// A strategy has two static functions:
 ///   send(params, place, row, rotation, input)      stores this rank's row, and clears
 ///   sum(params, place, row, buffer, waiter, mine)  leaves the row's sum in mine.values
 template <typename Strategy>
-ALLNORM_DEVICE u32 begin_row(const Params& params, Place place, u64 row, Waiter& waiter) {
-  if constexpr (kWorldSize == 1) return 0;
+ALLNORM_DEVICE SentRow begin_row(const Params& params, Place place, u64 row, Waiter& waiter) {
+  SentRow sent;
+  if constexpr (kWorldSize == 1) {
+    if constexpr (kInputKept) sent.input = load_input_row(params, place, row);
+    return sent;
+  }
   const Rotation rotation = load_rotation(params, row);
   // Under way together with the state, so before the state is looked at.
-  const ChunkVectors input = load_input_row(params, place, row);
+  sent.input = load_input_row(params, place, row);
   if (rotation.buffer == kPoisonedRow) {
     waiter.give_up();
-    return 0;  // a buffer that exists; nothing in it will be looked at
+    return sent;  // nothing in buffer 0 will be looked at
   }
-  if (waiter.alive()) Strategy::send(params, place, row, rotation, input);
-  return rotation.buffer;
+  if (waiter.alive()) Strategy::send(params, place, row, rotation, sent.input);
+  sent.buffer = rotation.buffer;
+  return sent;
 }
 
 template <typename Strategy>
@@ -46,31 +57,31 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
   // Otherwise the first round of the loop only begins a row.
   constexpr bool kBeginsApart = kRepeatsCode;
   u64 row = params.tokens;  // none yet
-  u32 buffer = 0;
+  SentRow sent;
   if constexpr (kBeginsApart) {
     row = next_row;
     next_row += clusters;
-    if (row < params.tokens) buffer = begin_row<Strategy>(params, place, row, waiter);
+    if (row < params.tokens) sent = begin_row<Strategy>(params, place, row, waiter);
   }
   const RowConstants constants = load_constants(params, place);
 #pragma unroll 1
   while (kBeginsApart ? row < params.tokens : next_row < params.tokens + clusters) {
-    u32 next_buffer = 0;
-    if (next_row < params.tokens) next_buffer = begin_row<Strategy>(params, place, next_row, waiter);
+    SentRow next_sent;
+    if (next_row < params.tokens) next_sent = begin_row<Strategy>(params, place, next_row, waiter);
     if (kBeginsApart || row < params.tokens) {
       RowValues mine;
-      load_row(params, place, row, mine);
-      Strategy::sum(params, place, row, buffer, waiter, mine);
+      load_row(params, place, row, sent.input, mine);
+      Strategy::sum(params, place, row, sent.buffer, waiter, mine);
       if (!others_started) barrier_cluster_wait();  // their shared memory exists from here on
       others_started = true;
       finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);
       if (kWorldSize > 1 && place.thread_in_row == 0) {
-        advance_state(params, row, buffer, waiter.alive());
+        advance_state(params, row, sent.buffer, waiter.alive());
       }
       parity ^= 1;
     }
     row = next_row;
-    buffer = next_buffer;
+    sent = next_sent;
     next_row += clusters;
   }
   if (!others_started) barrier_cluster_wait();

@@ -139,8 +139,12 @@ extern "C" __global__ void check_conversions(Count* counts) {
     count(counts, 2, f32_to_e4m3x2(a, b) == (f32_to_e4m3_bits(a) | static_cast<u32>(f32_to_e4m3_bits(b)) << 8), x);
     count(counts, 3, f32_to_e2m1x2(a, b) == (f32_to_e2m1_bits(a) | static_cast<u32>(f32_to_e2m1_bits(b)) << 4), x);
     if (i < 65536) {
-      const u32 hard = float_bits(f16_to_f32(static_cast<u16>(x))), soft = float_bits(f16_bits_to_f32(static_cast<u16>(x)));
-      count(counts, 4, hard == soft || (is_nan_bits(hard) && is_nan_bits(soft)), x);
+      const u16 code = static_cast<u16>(x), other = static_cast<u16>(y);
+      const FloatPair pair = f16x2_to_f32(static_cast<u32>(code) | static_cast<u32>(other) << 16);
+      const auto same = [](float hard, float soft) {
+        return float_bits(hard) == float_bits(soft) || (is_nan_bits(float_bits(hard)) && is_nan_bits(float_bits(soft)));
+      };
+      count(counts, 4, same(pair.low, f16_bits_to_f32(code)) && same(pair.high, f16_bits_to_f32(other)), x);
     }
   }
 }

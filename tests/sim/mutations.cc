@@ -231,8 +231,8 @@ std::span<const Mutation> mutations() {
          "kCtasPerRow;"},
         {"row_loop.cuh", "    row = next_row;\n    next_row += clusters;\n    if",
          "    row = next_row;\n    next_row += descending ? -clusters : clusters;\n    if"},
-        {"row_loop.cuh", "buffer = next_buffer;\n    next_row += clusters;",
-         "buffer = next_buffer;\n    next_row += descending ? -clusters : clusters;"}},
+        {"row_loop.cuh", "sent = next_sent;\n    next_row += clusters;",
+         "sent = next_sent;\n    next_row += descending ? -clusters : clusters;"}},
        false,
        many_rows},
       {"state_shared_by_strategies",
@@ -261,10 +261,10 @@ std::span<const Mutation> mutations() {
        {{"row_loop.cuh",
          "finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);\n"
          "      if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
-         "        advance_state(params, row, buffer, waiter.alive());\n"
+         "        advance_state(params, row, sent.buffer, waiter.alive());\n"
          "      }",
          "if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
-         "        advance_state(params, row, buffer, waiter.alive());\n"
+         "        advance_state(params, row, sent.buffer, waiter.alive());\n"
          "      }\n"
          "      finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);"}},
        false,

@@ -115,8 +115,13 @@ TEST_CASE("conversions on host are the reference's, the first of a pair in the l
   for (std::uint32_t code = 0; code < 65536; code++) {
     const auto bits = static_cast<std::uint16_t>(code);
     const auto stored = [](float value) { return reference::stored_bits(value); };
-    if (stored(kernel::f16_to_f32(bits)) != stored(reference::f16_to_f32(bits))) wrong++;
-    if (stored(kernel::bf16_to_f32(bits)) != stored(reference::bf16_to_f32(bits))) wrong++;
+    // Each code once as the low and once as the high element.
+    const std::uint32_t word = code << 16 | (code * 0x9E37u & 0xFFFFu);
+    const auto low = static_cast<std::uint16_t>(word);
+    if (stored(kernel::f16x2_to_f32(word).low) != stored(reference::f16_to_f32(low))) wrong++;
+    if (stored(kernel::f16x2_to_f32(word).high) != stored(reference::f16_to_f32(bits))) wrong++;
+    if (stored(kernel::bf16x2_to_f32(word).low) != stored(reference::bf16_to_f32(low))) wrong++;
+    if (stored(kernel::bf16x2_to_f32(word).high) != stored(reference::bf16_to_f32(bits))) wrong++;
     if (code >= 256) continue;
     const auto byte = static_cast<std::uint8_t>(code);
     if (stored(kernel::e4m3_to_f32(byte)) != stored(reference::e4m3_to_f32(byte))) wrong++;
