@@ -27,5 +27,9 @@ endif()
 # ccache makes a second build of the same sources quick.
 find_program(ALLNORM_CCACHE ccache)
 if(ALLNORM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${ALLNORM_CCACHE})
+  # It keeps objects that use precompiled headers only where it is told that it may.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${ALLNORM_CCACHE})
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options(-fpch-preprocess)  # for ccache, too
 endif()

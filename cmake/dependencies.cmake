@@ -1,7 +1,7 @@
 # Finds what we build with, and names all that is missing at once.
 #
 # The libraries are used by bare include paths and static archives, not by their imported targets: fmt and spdlog are
-# compiled into the one or two files that use them, so that neither liballnorm.so nor its users need them at run time.
+# compiled into a file of ours, so that neither liballnorm.so nor its users need them at run time.
 include(cuda)
 
 set(allnorm_missing "")
@@ -55,6 +55,11 @@ add_library(allnorm_dependencies INTERFACE)
 target_include_directories(allnorm_dependencies SYSTEM INTERFACE
   ${ALLNORM_FMT_INCLUDE} ${ALLNORM_SPDLOG_INCLUDE} ${ALLNORM_JSON_INCLUDE} ${ALLNORM_OPENSSL_INCLUDE}
   ${ALLNORM_BOOST_INCLUDE} ${ALLNORM_CLI11_INCLUDE} ${ALLNORM_CUDA_INCLUDES})
-target_compile_definitions(allnorm_dependencies INTERFACE FMT_HEADER_ONLY SPDLOG_FMT_EXTERNAL)
+target_compile_definitions(allnorm_dependencies INTERFACE SPDLOG_FMT_EXTERNAL)
+# runtime/env/fmt.cc holds what fmt's own library would, for the versions of Debian 12 and Ubuntu 24.04.
+file(STRINGS ${ALLNORM_FMT_INCLUDE}/fmt/core.h allnorm_fmt_version REGEX "^#define FMT_VERSION ")
+if(NOT allnorm_fmt_version MATCHES " 9[0-9][0-9][0-9][0-9]$")
+  target_compile_definitions(allnorm_dependencies INTERFACE FMT_HEADER_ONLY)
+endif()
 target_link_libraries(allnorm_dependencies INTERFACE
   ${ALLNORM_CRYPTO_LIBRARY} ${ALLNORM_BOOST_CONTEXT_LIBRARY} Threads::Threads ${CMAKE_DL_LIBS})

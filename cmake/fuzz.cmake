@@ -13,7 +13,7 @@ if(ALLNORM_SANITIZE AND ALLNORM_HAS_TRACE_PC)
   foreach(name geometry json_field json_tree names spec spec_text table table_parse)
     list(APPEND allnorm_fuzz_parsers runtime/dispatch/${name}.cc)
   endforeach()
-  list(APPEND allnorm_fuzz_parsers runtime/api/error.cc runtime/api/types.cc)
+  list(APPEND allnorm_fuzz_parsers runtime/api/error.cc runtime/api/types.cc runtime/env/fmt.cc)
   list(TRANSFORM allnorm_fuzz_parsers PREPEND ${PROJECT_SOURCE_DIR}/)
   add_library(allnorm_fuzz_parsers STATIC EXCLUDE_FROM_ALL ${allnorm_fuzz_parsers})
   target_include_directories(allnorm_fuzz_parsers PUBLIC

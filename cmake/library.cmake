@@ -7,6 +7,8 @@ target_include_directories(allnorm_objects PUBLIC
   ${PROJECT_SOURCE_DIR}/runtime/include ${ALLNORM_GENERATED} ${PROJECT_SOURCE_DIR}/runtime ${PROJECT_SOURCE_DIR})
 target_link_libraries(allnorm_objects PUBLIC allnorm_dependencies)
 
+allnorm_precompile(allnorm_objects)
+
 add_library(allnorm_static STATIC)
 target_link_libraries(allnorm_static PUBLIC allnorm_objects)
 # Programs can hold the C++ library in themselves. liballnorm.so throws to its callers and must share theirs. Nothing holds

@@ -1,9 +1,11 @@
 # The unit tests. The reference: see reference.cmake.
 file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*.cc)
+list(FILTER allnorm_unit_sources EXCLUDE REGEX "/main\\.cc$")
 
 add_executable(allnorm_unit_tests ${allnorm_unit_sources})
 target_include_directories(allnorm_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
-target_link_libraries(allnorm_unit_tests PRIVATE allnorm_calls Catch2::Catch2)
+target_link_libraries(allnorm_unit_tests PRIVATE allnorm_calls allnorm_test_main)
+allnorm_precompile(allnorm_unit_tests ${ALLNORM_CATCH_HEADER})
 target_compile_options(allnorm_unit_tests PRIVATE ${ALLNORM_TEST_OPTIONS})
 target_compile_definitions(allnorm_unit_tests PRIVATE ALLNORM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 if(TARGET allnorm_command)
