@@ -45,21 +45,25 @@ bool all_linked(const cuda::Driver& driver, const std::vector<int>& gpus) {
 }
 
 /// Throws kDriver.
-DemoPlace on_gpus(int ranks, const Env& env) {
+DemoPlace on_gpus(const Env& env) {
   DemoPlace place;
   place.device = "cuda";
   place.driver = cuda::Driver::load(env.driver_path);
-  const std::vector<int> usable = usable_gpus(*place.driver);
-  if (usable.empty()) {
+  place.gpus = usable_gpus(*place.driver);
+  if (place.gpus.empty()) {
     throw Error(ErrorCode::kDriver, "no GPU here is one that AllNorm has kernels for; `allnorm doctor` says more");
   }
-  // A GPU for each rank where there are enough that reach each other, else virtual ranks on the first.
+  return place;
+}
+
+/// A GPU for each rank where there are enough that reach each other, else virtual ranks on the first.
+void place_ranks(DemoPlace& place, int ranks) {
+  const std::vector<int> usable = place.gpus;
   if (usable.size() >= static_cast<std::size_t>(ranks)) {
     place.gpus.assign(usable.begin(), usable.begin() + ranks);
-    if (all_linked(*place.driver, place.gpus)) return place;
+    if (all_linked(*place.driver, place.gpus)) return;
   }
   place.gpus.assign(static_cast<std::size_t>(ranks), usable.front());
-  return place;
 }
 
 DemoPlace on_simulator(int ranks, const Env& env, std::string reason) {
@@ -83,14 +87,17 @@ const char* to_string(DemoDevice device) noexcept {
   }
 }
 
-DemoPlace choose_place(DemoDevice device, int ranks, const Env& env) {
+namespace {
+
+/// GPUs, unless that is not what was asked for or there are none: then the simulator.
+DemoPlace choose(DemoDevice device, int ranks, const Env& env) {
   using Kind = DeviceChoice::Kind;
   if (device == DemoDevice::kSim) return on_simulator(ranks, env, "--device sim was given");
   if (device == DemoDevice::kAuto && env.device.kind == Kind::kSimulator) {
     return on_simulator(ranks, env, "ALLNORM_DEVICE asks for it");
   }
   try {
-    return on_gpus(ranks, env);
+    return on_gpus(env);
   } catch (const Error& error) {
     const auto [what, advice] = split_advice(error.what());
     if (device == DemoDevice::kAuto && env.device.kind == Kind::kAutomatic) return on_simulator(ranks, env, what);
@@ -98,6 +105,27 @@ DemoPlace choose_place(DemoDevice device, int ranks, const Env& env) {
                 fmt::format("{}: {}; {}, or run the demo on the simulator with --device sim",
                             device == DemoDevice::kCuda ? "--device cuda" : "ALLNORM_DEVICE=cuda", what, advice));
   }
+}
+
+}  // namespace
+
+DemoPlace choose_place(DemoDevice device, int ranks, const Env& env) {
+  DemoPlace place = choose(device, ranks, env);
+  if (!place.is_simulated()) place_ranks(place, ranks);
+  return place;
+}
+
+DemoPlace choose_place_of_rank(DemoDevice device, int rank, int ranks, const Env& env) {
+  DemoPlace place = choose(device, ranks, env);
+  if (place.is_simulated()) return place;
+  if (place.gpus.size() > 1 && place.gpus.size() < static_cast<std::size_t>(ranks)) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{} processes were started and {} GPUs are here: each process needs one of its own; start "
+                            "fewer, or one process with --ranks {}, which may share a GPU",
+                            ranks, place.gpus.size(), ranks));
+  }
+  place.gpus = {place.gpus[place.gpus.size() == 1 ? 0 : static_cast<std::size_t>(rank)]};
+  return place;
 }
 
 }  // namespace allnorm::tools

@@ -30,6 +30,10 @@ struct DemoPlace {
 /// none to use.
 DemoPlace choose_place(DemoDevice device, int ranks, const Env& env);
 
+/// For one rank of a group of processes, likewise: the GPU of its number, or the only one that it is shown. On the
+/// simulator it has all ranks, for simulated GPUs cannot be shared between processes.
+DemoPlace choose_place_of_rank(DemoDevice device, int rank, int ranks, const Env& env);
+
 }  // namespace allnorm::tools
 
 #endif  // ALLNORM_TOOLS_DEMO_PLACE_H_

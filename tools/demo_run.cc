@@ -1,5 +1,5 @@
 // `allnorm demo`: every call with every strategy, timed, and every byte compared with the reference. GPUs and simulated
-// ones differ in the timing alone.
+// ones differ in the timing alone. A process that a launcher has made a rank runs its own rank, and rank 0 speaks.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include "command.h"
 #include "demo.h"
 #include "demo_rank.h"
+#include "demo_result.h"
 #include "dispatch/names.h"
 #include "gpu_timer.h"
 #include "prebuilt.h"
@@ -29,30 +30,30 @@ constexpr int kGraphLaunches = 20;
 /// With the first one, more than the protocol has buffers.
 constexpr int kSimulatedCalls = 3;
 
-struct Result {
-  Quant quant;
-  Strategy strategy;
-  double microseconds = 0;        ///< On GPUs.
-  double graph_microseconds = 0;  ///< On GPUs.
-  double seconds = 0;             ///< Of all calls on the simulator, here.
-  int outputs = 0;
-  std::vector<std::string> differences;
-};
-
 class Demo {
  public:
-  Demo(const DemoOptions& options, const DemoPlace& place)
-      : shape_(options.shape), place_(place), context_({.device = place.device}), inputs_(make_inputs(options)) {
+  /// `bootstrap` is null where all ranks are in this process.
+  Demo(const DemoOptions& options, const DemoPlace& place, Bootstrap* bootstrap)
+      : shape_(options.shape),
+        place_(place),
+        bootstrap_(bootstrap),
+        context_({.device = place.device}),
+        inputs_(make_inputs(options)) {
     context_.impl().compiler().add_prebuilt(prebuilt_kernels());
     WorldOptions world;
-    world.devices = place.gpus;
     world.max_row_bytes = shape_.hidden_dim * static_cast<std::int64_t>(size_of(shape_.dtype));
     world.max_tokens_one_shot = world.max_tokens_two_shot = shape_.tokens;
-    world_ = std::make_unique<World>(context_, world);
+    if (shares_world()) {
+      world_ = std::make_unique<World>(context_, *bootstrap, place.gpus.front(), world);
+      first_rank_ = bootstrap->rank();
+    } else {
+      world.devices = place.gpus;
+      world_ = std::make_unique<World>(context_, world);
+    }
     std::vector<Stream> handles;
-    for (int r = 0; r < shape_.ranks; ++r) {
-      const int gpu = place.gpus[static_cast<std::size_t>(r)];
-      ranks_.emplace_back(context_, gpu, options, inputs_, r);
+    for (std::size_t r = 0; r < place.gpus.size(); ++r) {
+      const int gpu = place.gpus[r];
+      ranks_.emplace_back(context_, gpu, options, inputs_, first_rank_ + static_cast<int>(r));
       streams_.emplace_back(context_, gpu);
       handles.push_back(streams_.back().get());
     }
@@ -64,9 +65,14 @@ class Demo {
     const std::vector<int>& gpus = place_.gpus;
     if (place_.is_simulated()) {
       const int count = context_.device_count();
-      return fmt::format("the simulator: {} simulated GPU{}, because {}", count, count == 1 ? "" : "s", place_.reason);
+      const std::string where =
+          bootstrap_ == nullptr ? ""
+                                : fmt::format(" in each of {} processes, which compare what they find", shape_.ranks);
+      return fmt::format("the simulator: {} simulated GPU{}{}, because {}", count, count == 1 ? "" : "s", where,
+                         place_.reason);
     }
     const std::string& name = context_.impl().device(gpus[0]).name();
+    if (shares_world()) return fmt::format("{} x {}, a process with a rank on each", shape_.ranks, name);
     if (shape_.ranks == 1) return fmt::format("{} (GPU {}), one rank", name, gpus[0]);
     if (gpus[0] == gpus[1]) {
       return fmt::format("{} (GPU {}), {} virtual ranks, which share it", name, gpus[0], shape_.ranks);
@@ -77,12 +83,13 @@ class Demo {
   std::vector<Result> run() {
     const std::vector<Strategy> strategies = demo_strategies(shape_.ranks);
     std::vector<Result> results;
-    Progress progress("running", strategies.size() * kQuants.size());
+    Progress progress("running", speaks() ? strategies.size() * kQuants.size() : 0);
     for (const Quant quant : kQuants) {
       const reference::Outputs expected = expect(shape_, inputs_, quant);
       for (const Strategy strategy : strategies) {
-        progress.step(fmt::format("{} {}", to_string(quant), to_string(strategy)));
-        results.push_back(run_one(quant, strategy, expected));
+        if (speaks()) progress.step(fmt::format("{} {}", to_string(quant), to_string(strategy)));
+        Result own = run_one(quant, strategy, expected);
+        results.push_back(bootstrap_ == nullptr ? std::move(own) : merge(*bootstrap_, own));
       }
     }
     return results;
@@ -97,14 +104,15 @@ class Demo {
       calls.back().strategy = strategy;
     }
     // All of them before the first launch: a load may wait for a kernel that waits for a peer.
-    for (int r = 0; r < shape_.ranks; ++r) prepare(world_->rank(r), calls[static_cast<std::size_t>(r)]);
-    const auto enqueue = [&](int r) {
-      const FusedCall& call = calls[static_cast<std::size_t>(r)];
-      const Stream stream = streams_[static_cast<std::size_t>(r)].get();
+    for (std::size_t r = 0; r < ranks_.size(); ++r) prepare(workspace(r), calls[r]);
+    if (shares_world()) bootstrap_->barrier();
+    const auto enqueue = [&](int rank) {
+      const auto r = static_cast<std::size_t>(rank);
+      const FusedCall& call = calls[r];
       if (quant == Quant::kNone) {
-        fused_allreduce_add_rmsnorm(world_->rank(r), call, stream);
+        fused_allreduce_add_rmsnorm(workspace(r), call, streams_[r].get());
       } else {
-        fused_allreduce_add_rmsnorm_quant(world_->rank(r), call, stream);
+        fused_allreduce_add_rmsnorm_quant(workspace(r), call, streams_[r].get());
       }
     };
 
@@ -129,7 +137,7 @@ class Demo {
 
   void run_calls(int calls, const GpuTimer::Enqueue& enqueue) {
     for (int call = 0; call < calls; ++call) {
-      for (int r = 0; r < shape_.ranks; ++r) enqueue(r);
+      for (std::size_t r = 0; r < ranks_.size(); ++r) enqueue(static_cast<int>(r));
     }
     for (OwnedStream& stream : streams_) stream.synchronize();
     check_health();
@@ -146,14 +154,21 @@ class Demo {
   }
 
   void check_health() {
-    for (int r = 0; r < shape_.ranks; ++r) {
-      const WorkspaceStatus status = world_->rank(r).status();
+    for (std::size_t r = 0; r < ranks_.size(); ++r) {
+      const WorkspaceStatus status = workspace(r).status();
       if (!status.healthy) throw Error(status.code, status.message);
     }
   }
 
+  /// Whether the other ranks are other processes; on the simulator each process has a World of its own.
+  bool shares_world() const { return bootstrap_ != nullptr && !place_.is_simulated(); }
+  bool speaks() const { return bootstrap_ == nullptr || bootstrap_->rank() == 0; }
+  Workspace& workspace(std::size_t r) { return world_->rank(first_rank_ + static_cast<int>(r)); }
+
   DemoShape shape_;
   DemoPlace place_;
+  Bootstrap* bootstrap_;
+  int first_rank_ = 0;  ///< Of those that are here.
   Context context_;
   Inputs inputs_;
   std::unique_ptr<World> world_;
@@ -206,10 +221,16 @@ nlohmann::ordered_json to_json(const std::vector<Result>& results, bool is_simul
 
 }  // namespace
 
-int run_demo(const DemoOptions& options, const DemoPlace& place) {
+int run_demo(const DemoOptions& options, const DemoPlace& place, Bootstrap* bootstrap) {
   const DemoShape& shape = options.shape;
-  Demo demo(options, place);
+  Demo demo(options, place, bootstrap);
   const std::string runs_on = demo.runs_on();
+  if (bootstrap != nullptr && bootstrap->rank() != 0) {
+    for (const Result& r : demo.run()) {
+      if (!r.differences.empty()) return kExitFailed;  // Rank 0 says which.
+    }
+    return kExitOk;
+  }
   if (!options.json && place.is_simulated()) {
     fmt::print("Runs on {}.\nRows of {} {}; the kernels are those of GPUs, the times are not.\n\n", runs_on,
                shape.hidden_dim, to_string(shape.dtype));

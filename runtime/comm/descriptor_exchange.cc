@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "allnorm/error.h"
+#include "cache/file_system.h"
 #include "comm/nonce.h"
 #include "comm/vote.h"
 
@@ -37,6 +38,9 @@ class Letterbox {
   }
 
   void open(const std::string& directory) {
+    std::string reason;
+    cache::FileSystem& files = cache::FileSystem::real();
+    if (!files.make_private_directories(directory, reason)) fail(reason);
     std::string name = directory + "/allnorm-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) {
       fail(fmt::format("cannot make a folder in {}: {}", directory, std::generic_category().message(errno)));

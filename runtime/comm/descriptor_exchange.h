@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "comm/bootstrap.h"
+#include "allnorm/bootstrap.h"
 #include "comm/unix_socket.h"
 
 namespace allnorm {

@@ -11,7 +11,7 @@
 #include <memory>
 #include <string>
 
-#include "comm/bootstrap.h"
+#include "allnorm/bootstrap.h"
 
 namespace allnorm {
 

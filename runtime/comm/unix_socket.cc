@@ -111,10 +111,6 @@ struct RightsMessage {
 
 }  // namespace
 
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 Descriptor listen_at(const std::string& path) {
   const sockaddr_un address = address_of(path);
   Descriptor listener = new_socket(path);

@@ -9,29 +9,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
+
+#include "env/descriptor.h"
 
 namespace allnorm {
 
 using Deadline = std::chrono::steady_clock::time_point;
-
-/// An open file, closed with the object.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor();
-  int get() const noexcept { return fd_; }
-  explicit operator bool() const noexcept { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
 
 /// A socket at this path, which must not exist; only its owner may connect. Throws kPeer.
 Descriptor listen_at(const std::string& path);

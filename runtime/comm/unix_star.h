@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "comm/bootstrap.h"
+#include "allnorm/bootstrap.h"
 #include "comm/unix_bootstrap.h"
 #include "comm/unix_socket.h"
 

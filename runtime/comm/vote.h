@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "comm/bootstrap.h"
+#include "allnorm/bootstrap.h"
 
 namespace allnorm {
 

@@ -27,13 +27,12 @@ TokenCapacity capacity_of(const WorldOptions& options) {
   return {options.max_tokens_one_shot, options.max_tokens_two_shot};
 }
 
-DispatchFacts facts_of(Device& own, Device& first, const WorldOptions& options, int ranks_on_device,
-                       Transport transport) {
+DispatchFacts facts_of(const RankPlace& place, const WorldOptions& options, Transport transport) {
   DispatchFacts facts;
   facts.world_size = static_cast<int>(options.devices.size());
   facts.transport = transport;
-  facts.multiprocessors = std::max(1, own.multiprocessors() / ranks_on_device);
-  facts.link = link_model(first.target());
+  facts.multiprocessors = std::max(1, place.device->multiprocessors() / place.ranks_on_device);
+  facts.link = link_model(place.first_device->target());
   return facts;
 }
 
@@ -112,23 +111,21 @@ SymmetricLayout SymmetricLayout::of(const WorldOptions& options) {
   return layout;
 }
 
-Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_options, int own_rank,
+Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_options, const RankPlace& place,
                       std::optional<Table> table, std::unique_ptr<DeviceMemory> own_memory,
                       const DeviceMemory* multicast)
     : context(shared_context),
       options(world_options),
-      rank(own_rank),
+      rank(place.rank),
       world_size(static_cast<int>(world_options.devices.size())),
-      ranks_on_device(static_cast<int>(std::count(world_options.devices.begin(), world_options.devices.end(),
-                                                  world_options.devices[static_cast<std::size_t>(own_rank)]))),
+      ranks_on_device(place.ranks_on_device),
       layout(SymmetricLayout::of(world_options)),
       capacity(capacity_of(world_options)),
       symmetric(std::move(own_memory)),
       timeout_nanoseconds(to_nanoseconds(options.timeout_seconds.value_or(shared_context.env().timeout_seconds))),
-      device_(shared_context.device(world_options.devices[static_cast<std::size_t>(own_rank)])),
+      device_(*place.device),
       dispatcher_(std::move(table),
-                  facts_of(device_, shared_context.device(world_options.devices[0]), world_options, ranks_on_device,
-                           multicast != nullptr ? Transport::kMulticast : Transport::kUnicast)) {
+                  facts_of(place, world_options, multicast != nullptr ? Transport::kMulticast : Transport::kUnicast)) {
   const auto rows = static_cast<std::size_t>(options.max_tokens_one_shot + options.max_tokens_two_shot);
   states = device_.allocate(std::max<std::size_t>(1, rows) * sizeof(RowState));
   params.rank = static_cast<std::uint32_t>(rank);

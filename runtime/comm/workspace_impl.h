@@ -34,11 +34,21 @@ struct SymmetricLayout {
 
 /// Throws kInvalidArgument. Whether there are such GPUs, and the timeout, is seen elsewhere.
 void check_options(const WorldOptions& options);
+/// The same, but for the devices, of which there is one a rank.
+void check_sizes(const WorldOptions& options);
+
+/// Which rank it is, and what runs it.
+struct RankPlace {
+  int rank = 0;
+  Device* device = nullptr;
+  Device* first_device = nullptr;  ///< Rank 0's, or one like it: all ranks dispatch alike.
+  int ranks_on_device = 1;         ///< More than one: virtual ranks.
+};
 
 class Workspace::Impl {
  public:
-  /// `table`: rank 0's, for everyone. `multicast` stands for the symmetric memory of all ranks, or is null.
-  Impl(Context::Impl& context, const WorldOptions& options, int rank, std::optional<Table> table,
+  /// `table`: the same for all ranks. `multicast` stands for the symmetric memory of all ranks, or is null.
+  Impl(Context::Impl& context, const WorldOptions& options, const RankPlace& place, std::optional<Table> table,
        std::unique_ptr<DeviceMemory> symmetric, const DeviceMemory* multicast);
 
   /// Sentinels everywhere, state and control zeroed, the timeout kept. No kernel may be running.
@@ -60,7 +70,7 @@ class Workspace::Impl {
   const WorldOptions options;
   const int rank;
   const int world_size;
-  const int ranks_on_device;  ///< More than one: virtual ranks.
+  const int ranks_on_device;
   const SymmetricLayout layout;
   /// Rows that a call of each strategy may have, for rows that fit a slot.
   const TokenCapacity capacity;

@@ -1,10 +1,11 @@
-// World: all ranks of a group in one process.
+// World: what both kinds do, and the one with all ranks in one process.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "comm/multicast.h"
-#include "comm/workspace_impl.h"
+#include "comm/vote.h"
+#include "comm/world_impl.h"
 
 namespace allnorm {
 namespace {
@@ -52,9 +53,13 @@ void check_options(const WorldOptions& options) {
                          kMaxVirtualRanks));
     }
   }
+  check_sizes(options);
+}
+
+void check_sizes(const WorldOptions& options) {
   check_tokens("max_tokens_one_shot", options.max_tokens_one_shot);
   check_tokens("max_tokens_two_shot", options.max_tokens_two_shot);
-  if (ranks == 1) return;  // no buffers
+  if (options.devices.size() == 1) return;  // no buffers
   if (options.max_row_bytes <= 0 || options.max_row_bytes > kMaxRowBytes || options.max_row_bytes % 16 != 0) {
     refuse(
         fmt::format("max_row_bytes: {} was given; a multiple of 16 up to {} is allowed (hidden_dim times the size of "
@@ -66,64 +71,81 @@ void check_options(const WorldOptions& options) {
   }
 }
 
-class World::Impl {
- public:
-  Impl(Context::Impl& context, const WorldOptions& options) {
-    check_options(options);
-    const std::optional<Table> table = context.table_for(context.device(options.devices.front()).name());
-    std::vector<std::unique_ptr<DeviceMemory>> symmetric = allocate_symmetric(context, options);
-    multicast_ = map_multicast(context, options, symmetric);
-    for (std::size_t rank = 0; rank < symmetric.size(); rank++) {
-      ranks_.push_back(std::make_unique<Workspace>(std::make_unique<Workspace::Impl>(
-          context, options, static_cast<int>(rank), table, std::move(symmetric[rank]), multicast_.get())));
-    }
-    for (const auto& rank : ranks_) {
-      for (std::size_t peer = 0; peer < ranks_.size(); peer++) {
-        rank->impl().params.symmetric[peer] = static_cast<char*>(ranks_[peer]->impl().symmetric->data());
-      }
-    }
+World::Impl::Impl(Context::Impl& context, const WorldOptions& options)
+    : size_(static_cast<int>(options.devices.size())) {
+  check_options(options);
+  Device& first = context.device(options.devices.front());
+  const std::optional<Table> table = context.table_for(first.name()).table;
+  std::vector<std::unique_ptr<DeviceMemory>> symmetric = allocate_symmetric(context, options);
+  multicast_ = map_multicast(context, options, symmetric);
+  for (std::size_t rank = 0; rank < symmetric.size(); rank++) {
+    const int device = options.devices[rank];
+    RankPlace place;
+    place.rank = static_cast<int>(rank);
+    place.device = &context.device(device);
+    place.first_device = &first;
+    place.ranks_on_device = static_cast<int>(std::count(options.devices.begin(), options.devices.end(), device));
+    ranks_.push_back(std::make_unique<Workspace>(std::make_unique<Workspace::Impl>(
+        context, options, place, table, std::move(symmetric[rank]), multicast_.get())));
   }
-
-  ~Impl() {
-    for (const auto& rank : ranks_) {
-      try {
-        rank->impl().device().synchronize();
-      } catch (...) {
-        // A broken GPU has nothing to wait for, and a destructor nobody to tell; the others are still waited for.
-      }
+  for (const auto& rank : ranks_) {
+    for (std::size_t peer = 0; peer < ranks_.size(); peer++) {
+      rank->impl().params.symmetric[peer] = static_cast<char*>(ranks_[peer]->impl().symmetric->data());
     }
   }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
+}
 
-  void synchronize() {
-    for (const auto& rank : ranks_) rank->impl().device().synchronize();
+World::Impl::~Impl() {
+  for (const auto& rank : ranks_) {
+    try {
+      rank->impl().device().synchronize();
+    } catch (...) {
+      // A broken GPU has nothing to wait for, and a destructor nobody to tell; the others are still waited for.
+    }
   }
+}
 
-  void reset() {
+void World::Impl::synchronize() {
+  for (const auto& rank : ranks_) rank->impl().device().synchronize();
+}
+
+void World::Impl::renew() {
+  for (const auto& rank : ranks_) rank->impl().renew();
+}
+
+void World::Impl::reset() {
+  if (bootstrap_ == nullptr) {
     ranks_.front()->abort();
     synchronize();
-    for (const auto& rank : ranks_) rank->impl().renew();
+    renew();
+    return;
   }
-
-  std::vector<std::unique_ptr<Workspace>>& ranks() noexcept { return ranks_; }
-
- private:
-  std::vector<std::unique_ptr<Workspace>> ranks_;
-  std::unique_ptr<DeviceMemory> multicast_;  // after the ranks: it is unmapped before what it stands for
-};
+  // No rank renews while another's kernel may still store into its memory, and none calls before all have renewed.
+  do_together(*bootstrap_, "end its calls", [&] {
+    ranks_.front()->abort();
+    synchronize();
+  });
+  do_together(*bootstrap_, "renew its workspace", [&] { renew(); });
+}
 
 World::World(Context& context, const WorldOptions& options) : impl_(std::make_unique<Impl>(context.impl(), options)) {}
 World::~World() = default;
 
-int World::size() const noexcept { return static_cast<int>(impl_->ranks().size()); }
+int World::size() const noexcept { return impl_->size(); }
 
 Workspace& World::rank(int rank) {
-  if (rank < 0 || rank >= size()) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("rank: {} was given; 0 to {} is allowed", rank, size() - 1));
+  const int first = impl_->first_rank();
+  const int end = first + static_cast<int>(impl_->ranks().size());
+  if (rank < first || rank >= end) {
+    const std::string allowed = end - first == 1 && size() > 1
+                                    ? fmt::format("{}, this process's own, is allowed", first)
+                                    : fmt::format("0 to {} is allowed", size() - 1);
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("rank: {} was given; {}", rank, allowed));
   }
-  return *impl_->ranks()[static_cast<std::size_t>(rank)];
+  return *impl_->ranks()[static_cast<std::size_t>(rank - first)];
 }
+
+Workspace& World::own() noexcept { return *impl_->ranks().front(); }
 
 void World::reset() { impl_->reset(); }
 

@@ -14,6 +14,7 @@
 
 #include "allnorm/types.h"
 #include "dispatch/spec.h"
+#include "env/descriptor.h"
 
 namespace allnorm {
 
@@ -22,6 +23,17 @@ class DeviceMemory {
  public:
   virtual ~DeviceMemory() = default;
   virtual void* data() const noexcept = 0;
+};
+
+/// How another process gets at memory of a device.
+struct MemoryHandle {
+  enum class Kind : std::uint8_t {
+    kFabric,     ///< Bytes that are good in every process of an NVLink domain.
+    kDescriptor  ///< A file, for processes of this host.
+  };
+  Kind kind = Kind::kDescriptor;
+  std::string fabric;
+  Descriptor descriptor;
 };
 
 /// How a kernel is launched, apart from the number of CTAs.
@@ -48,6 +60,8 @@ class Device {
 
   virtual int ordinal() const noexcept = 0;
   virtual const std::string& name() const noexcept = 0;  ///< "NVIDIA H200"
+  /// What tells it from every other device, of any host.
+  virtual const std::string& identity() const noexcept = 0;
   virtual Target target() const noexcept = 0;
   virtual int multiprocessors() const noexcept = 0;
 
@@ -57,6 +71,12 @@ class Device {
   /// Memory that this device and the `peers` can store into. Throws kUnsupported, naming the pair, if one cannot.
   virtual std::unique_ptr<DeviceMemory> allocate_symmetric(std::size_t bytes, std::span<Device* const> peers) = 0;
   virtual std::unique_ptr<DeviceMemory> allocate(std::size_t bytes) = 0;
+  /// Memory that other processes can map. Throws kDriver or kUnsupported where there is none of this kind.
+  virtual std::unique_ptr<DeviceMemory> allocate_shareable(std::size_t bytes, MemoryHandle::Kind kind) = 0;
+  /// Of memory that allocate_shareable() gave, for this kind.
+  virtual MemoryHandle export_memory(const DeviceMemory& memory, MemoryHandle::Kind kind) = 0;
+  /// Another process's memory, of which it asked for so many bytes; for this device to store into.
+  virtual std::unique_ptr<DeviceMemory> import_memory(const MemoryHandle& handle, std::size_t bytes) = 0;
   /// An address that stands for the same place in the symmetric memory of each rank; null where there is no multicast.
   virtual std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> of_ranks, std::size_t bytes) = 0;
   /// Beside kernels that run: neither waits for a spinning kernel.

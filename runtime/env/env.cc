@@ -1,6 +1,7 @@
 #include "env/env.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -60,7 +61,7 @@ constexpr Env::Variable kVariables[] = {
     {"XDG_CONFIG_HOME", "~/.config", "The parent of the default ALLNORM_CONFIG_DIR; ignored unless absolute."},
     {"HOME", "", "The ~ of the defaults above; ignored unless absolute."},
     {"PATH", "/usr/bin:/bin", "Where the C++ compiler is looked for; folders that are not absolute are passed over."},
-    {"TMPDIR", "/tmp", "Where the C++ compiler works, in a private folder; ignored unless absolute."},
+    {"TMPDIR", "/tmp", "Where the C++ compiler works and processes meet, in private folders; ignored unless absolute."},
 };
 
 [[noreturn]] void reject(const char* name, const std::string& value, std::string_view allowed) {
@@ -238,9 +239,11 @@ std::string Env::why_not_kept(const cache::CacheOptions& options) {
   return options.directory.empty() ? "none of ALLNORM_CACHE_DIR, XDG_CACHE_HOME and HOME says where to keep them" : "";
 }
 
-Env Env::from_process() {
-  return parse([](const char* name) { return static_cast<const char*>(::secure_getenv(name)); });
+Env::Getter Env::process_getter() {
+  return [](const char* name) { return static_cast<const char*>(::secure_getenv(name)); };
 }
+
+Env Env::from_process() { return parse(process_getter()); }
 
 Env Env::parse(const Getter& get) {
   Env env;
@@ -266,6 +269,7 @@ Env Env::parse(const Getter& get) {
   env.cxx_path = path_or_name(get, "ALLNORM_CXX", "program");
   if (std::string path = text(get, "PATH"); !path.empty()) env.search_path = path;
   if (std::string folder = text(get, "TMPDIR"); is_absolute(folder)) env.temporary_dir = folder;
+  env.meeting_dir = fmt::format("{}/allnorm-{}", env.temporary_dir, ::geteuid());
   env.kernel_dir = text(get, "ALLNORM_KERNEL_DIR");
   env.dump = allnorm::dump(get, "ALLNORM_DUMP");
   if (std::string folder = text(get, "ALLNORM_DUMP_DIR"); !folder.empty()) env.dump_dir = folder;

@@ -1,6 +1,7 @@
 // Env: every environment variable that the library reads, read once and as plain values.
 //
-// Nothing else in the library calls getenv: a Context makes one Env and hands it on. An empty
+// Nothing else in the library calls getenv: a Context makes one Env and hands it on. (What a launcher says of this
+// process is LaunchedRank's, by the same getter.) An empty
 // variable counts as unset. A value that is not allowed throws Error(kInvalidEnvironment) which
 // names the variable, what it is, and what it may be. Variables that belong to others (HOME, PATH,
 // XDG_*, NCCL_*, ...) never throw.
@@ -57,6 +58,7 @@ struct Env {
   std::string cxx_path;                       ///< Empty: the usual names, on the search path.
   std::string search_path = "/usr/bin:/bin";  ///< PATH.
   std::string temporary_dir = "/tmp";         ///< Absolute.
+  std::string meeting_dir;                    ///< Where the ranks of a host meet: absolute, this user's.
 
   Dump dump;
   std::string dump_dir = ".";
@@ -73,6 +75,8 @@ struct Env {
   /// Reads the environment of the process; none of it in a set-user-ID or set-capability program,
   /// whose user could otherwise have it load any library.
   static Env from_process();
+
+  static Getter process_getter();
 
   /// The same from any source of variables, each of which is asked for once.
   static Env parse(const Getter& get);

@@ -21,6 +21,7 @@ using std::chrono::steady_clock;
 struct Report {
   double seconds;
   int open_files;
+  std::size_t text_bytes;
 };
 
 int count_open_files() {
@@ -29,7 +30,7 @@ int count_open_files() {
 }
 
 [[noreturn]] void be_rank(int rank, int output, const std::function<std::string(int)>& work) {
-  Report report{0.0, count_open_files()};
+  Report report{0.0, count_open_files(), 0};
   const auto begin = steady_clock::now();
   std::string text;
   try {
@@ -39,6 +40,7 @@ int count_open_files() {
   }
   report.seconds = std::chrono::duration<double>(steady_clock::now() - begin).count();
   report.open_files = count_open_files() - report.open_files;
+  report.text_bytes = text.size();
   std::string bytes(reinterpret_cast<const char*>(&report), sizeof(report));
   bytes += text;
   for (std::size_t done = 0; done < bytes.size();) {
@@ -49,10 +51,15 @@ int count_open_files() {
   ::_exit(0);
 }
 
+/// Not until the end of the file: ranks of another run may have the pipe's other end, too.
 std::string read_all(int input, steady_clock::time_point deadline) {
   std::string bytes;
   char part[4096];
   for (;;) {
+    if (Report report{}; bytes.size() >= sizeof(report)) {
+      std::memcpy(&report, bytes.data(), sizeof(report));
+      if (bytes.size() >= sizeof(report) + report.text_bytes) return bytes;
+    }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
     pollfd entry{input, POLLIN, 0};
     if (left <= 0 || ::poll(&entry, 1, static_cast<int>(left)) <= 0) return bytes;

@@ -12,14 +12,15 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "allnorm/bootstrap.h"
 #include "allnorm/error.h"
 #include "cache_fixture.h"
 #include "catch.h"
-#include "comm/callback_bootstrap.h"
 #include "comm/descriptor_exchange.h"
 #include "comm/unix_bootstrap.h"
 #include "comm/vote.h"
@@ -166,8 +167,20 @@ TEST_CASE("ranks that do not agree are told who has what") {
 
 // Each step of each rank fails in turn, in two ways; the numbers are printed.
 TEST_CASE("whatever step fails on whatever rank, all others name that rank in time, and nothing is left") {
+  struct Point {
+    int world_size;
+    int bad;
+    bool dies;
+    std::string step;
+  };
+  struct Result {
+    std::vector<RankOutcome> outcomes;
+    std::vector<std::string> left;
+    std::vector<std::string> left_in_meet;
+  };
   constexpr auto kTimeout = 700ms;
-  int points = 0;
+  constexpr std::size_t kSideBySide = 6;  // most of the time they wait
+  std::vector<Point> points;
   for (const int world_size : {2, 3, 16}) {
     for (const int bad : {0, 1, world_size - 1}) {
       if (bad == 1 && world_size == 2) continue;
@@ -177,42 +190,57 @@ TEST_CASE("whatever step fails on whatever rank, all others name that rank in ti
         const bool of_rank_0 =
             step == "listen" || step == "let the ranks in" || step == "welcome the ranks" || step == "give";
         if ((of_rank_0 && bad != 0) || (step == "find rank 0" && bad == 0)) continue;
-        for (const bool dies : {false, true}) {
-          const Folder folder;
-          const auto outcomes = run_ranks(world_size, [&](int rank) {
-            UnixGroup group = group_in(folder, rank, world_size, kTimeout);
-            group.on_step = [&](const char* name) {
-              if (rank != bad || step != name) return;
-              if (dies) ::kill(::getpid(), SIGKILL);
-              throw Error(ErrorCode::kDriver, "this rank fails");
-            };
-            return whole_start(group, folder.path());
-          });
-          points++;
-          INFO("rank " << bad << " of " << world_size << (dies ? " dies" : " fails") << " before: " << step);
-          std::string message;
-          for (int rank = 0; rank < world_size; rank++) {
-            const RankOutcome& outcome = outcomes[static_cast<std::size_t>(rank)];
-            INFO("rank " << rank << ": " << outcome.text);
-            if (rank == bad) {
-              CHECK(outcome.said == !dies);
-              if (!dies) CHECK(outcome.text == "error: this rank fails");
-              continue;
-            }
-            CHECK(outcome.text.starts_with(fmt::format("error: rank {} ", bad)));
-            CHECK(outcome.open_files == 0);
-            CHECK(outcome.seconds < 5.0);
-            if (message.empty()) message = outcome.text;
-            CHECK(outcome.text == message);
-          }
-          // A rank that was killed cannot take its folder with it.
-          if (!dies) CHECK(files_in(folder.path()) == std::vector<std::string>{"meet"});
-          if (!dies) CHECK(files_in(folder / "meet").empty());
-        }
+        for (const bool dies : {false, true}) points.push_back({world_size, bad, dies, step});
       }
     }
   }
-  fmt::print("{} failing steps\n", points);
+  const auto fail_at = [&](const Point& point) {
+    const Folder folder;
+    Result result;
+    result.outcomes = run_ranks(point.world_size, [&](int rank) {
+      UnixGroup group = group_in(folder, rank, point.world_size, kTimeout);
+      group.on_step = [&](const char* name) {
+        if (rank != point.bad || point.step != name) return;
+        if (point.dies) ::kill(::getpid(), SIGKILL);
+        throw Error(ErrorCode::kDriver, "this rank fails");
+      };
+      return whole_start(group, folder.path());
+    });
+    result.left = files_in(folder.path());
+    result.left_in_meet = files_in(folder / "meet");
+    return result;
+  };
+  for (std::size_t first = 0; first < points.size(); first += kSideBySide) {
+    std::vector<std::future<Result>> running;
+    for (std::size_t i = first; i < std::min(points.size(), first + kSideBySide); i++) {
+      running.push_back(std::async(std::launch::async, fail_at, points[i]));
+    }
+    for (std::size_t i = 0; i < running.size(); i++) {
+      const Point& point = points[first + i];
+      const Result result = running[i].get();
+      INFO("rank " << point.bad << " of " << point.world_size << (point.dies ? " dies" : " fails")
+                   << " before: " << point.step);
+      std::string message;
+      for (int rank = 0; rank < point.world_size; rank++) {
+        const RankOutcome& outcome = result.outcomes[static_cast<std::size_t>(rank)];
+        INFO("rank " << rank << ": " << outcome.text);
+        if (rank == point.bad) {
+          CHECK(outcome.said == !point.dies);
+          if (!point.dies) CHECK(outcome.text == "error: this rank fails");
+          continue;
+        }
+        CHECK(outcome.text.starts_with(fmt::format("error: rank {} ", point.bad)));
+        CHECK(outcome.open_files == 0);
+        CHECK(outcome.seconds < 5.0);
+        if (message.empty()) message = outcome.text;
+        CHECK(outcome.text == message);
+      }
+      // A rank that was killed cannot take its folder with it.
+      if (!point.dies) CHECK(result.left == std::vector<std::string>{"meet"});
+      if (!point.dies) CHECK(result.left_in_meet.empty());
+    }
+  }
+  fmt::print("{} failing steps\n", points.size());
 }
 
 TEST_CASE("a rank that stands still is given up, by name, and one that goes on in time is waited for") {

@@ -47,6 +47,14 @@ class FakeDevice : public Device {
     return nullptr;
   }
   std::unique_ptr<DeviceMemory> allocate(std::size_t /*bytes*/) override { return nullptr; }
+  const std::string& identity() const noexcept override { return name_; }
+  std::unique_ptr<DeviceMemory> allocate_shareable(std::size_t /*bytes*/, MemoryHandle::Kind /*kind*/) override {
+    return nullptr;
+  }
+  MemoryHandle export_memory(const DeviceMemory& /*memory*/, MemoryHandle::Kind /*kind*/) override { return {}; }
+  std::unique_ptr<DeviceMemory> import_memory(const MemoryHandle& /*handle*/, std::size_t /*bytes*/) override {
+    return nullptr;
+  }
   std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> /*of_ranks*/,
                                               std::size_t /*bytes*/) override {
     return nullptr;

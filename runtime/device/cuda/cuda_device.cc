@@ -48,6 +48,9 @@ CudaDevice::CudaDevice(std::shared_ptr<const Driver> driver, int ordinal)
   std::array<char, 256> name{};
   d.check(d.cuDeviceGetName(name.data(), static_cast<int>(name.size()), handle_), "cuDeviceGetName");
   name_ = name.data();
+  CUuuid uuid{};
+  d.check(d.cuDeviceGetUuid(&uuid, handle_), "cuDeviceGetUuid");
+  for (const char byte : uuid.bytes) identity_ += fmt::format("{:02x}", static_cast<unsigned char>(byte));
   int major = 0;
   int minor = 0;
   d.check(d.cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, handle_),

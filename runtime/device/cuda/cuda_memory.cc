@@ -1,10 +1,11 @@
-// Device memory: plain, and symmetric (CUDA virtual memory management, mapped for every GPU of a world).
+// Device memory: plain, symmetric (mapped for every GPU of a world), and shared with other processes.
 #include <fmt/format.h>
 
 #include <set>
 
 #include "allnorm/error.h"
 #include "device/cuda/cuda_device.h"
+#include "device/cuda/virtual_memory.h"
 
 namespace allnorm::cuda {
 namespace {
@@ -33,51 +34,6 @@ class PlainMemory final : public DeviceMemory {
   CUdeviceptr address_ = 0;
 };
 
-/// One mapping serves all GPUs of the process: addresses are unified.
-class SymmetricMemory final : public DeviceMemory {
- public:
-  SymmetricMemory(const Driver& driver, int owner, const std::set<int>& users, std::size_t bytes) : driver_(driver) {
-    CUmemAllocationProp properties{};
-    properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
-    properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, owner};
-    std::size_t granularity = 0;
-    driver.check(driver.cuMemGetAllocationGranularity(&granularity, &properties, CU_MEM_ALLOC_GRANULARITY_RECOMMENDED),
-                 "cuMemGetAllocationGranularity");
-    bytes_ = (bytes + granularity - 1) / granularity * granularity;
-    try {
-      driver.check(driver.cuMemCreate(&handle_, bytes_, &properties, 0), "cuMemCreate");
-      driver.check(driver.cuMemAddressReserve(&address_, bytes_, granularity, 0, 0), "cuMemAddressReserve");
-      driver.check(driver.cuMemMap(address_, bytes_, 0, handle_, 0), "cuMemMap");
-      mapped_ = true;
-      std::vector<CUmemAccessDesc> access;
-      for (const int user : users) {
-        access.push_back({{CU_MEM_LOCATION_TYPE_DEVICE, user}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE});
-      }
-      driver.check(driver.cuMemSetAccess(address_, bytes_, access.data(), access.size()), "cuMemSetAccess");
-    } catch (...) {
-      release();
-      throw;
-    }
-  }
-  ~SymmetricMemory() override { release(); }
-  SymmetricMemory(const SymmetricMemory&) = delete;
-  SymmetricMemory& operator=(const SymmetricMemory&) = delete;
-  void* data() const noexcept override { return reinterpret_cast<void*>(address_); }
-
- private:
-  void release() noexcept {
-    if (mapped_) driver_.cuMemUnmap(address_, bytes_);
-    if (address_ != 0) driver_.cuMemAddressFree(address_, bytes_);
-    if (handle_ != 0) driver_.cuMemRelease(handle_);
-  }
-
-  const Driver& driver_;
-  std::size_t bytes_ = 0;
-  CUmemGenericAllocationHandle handle_ = 0;
-  CUdeviceptr address_ = 0;
-  bool mapped_ = false;
-};
-
 }  // namespace
 
 std::unique_ptr<DeviceMemory> CudaDevice::allocate(std::size_t bytes) {
@@ -100,7 +56,21 @@ std::unique_ptr<DeviceMemory> CudaDevice::allocate_symmetric(std::size_t bytes, 
                       peer->ordinal(), ordinal_));
     }
   }
-  return std::make_unique<SymmetricMemory>(*driver_, ordinal_, users, bytes);
+  return std::make_unique<VirtualMemory>(*driver_, ordinal_, users, bytes, CU_MEM_HANDLE_TYPE_NONE);
+}
+
+std::unique_ptr<DeviceMemory> CudaDevice::allocate_shareable(std::size_t bytes, MemoryHandle::Kind kind) {
+  const CUmemAllocationHandleType type =
+      kind == MemoryHandle::Kind::kFabric ? CU_MEM_HANDLE_TYPE_FABRIC : CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+  return std::make_unique<VirtualMemory>(*driver_, ordinal_, std::set<int>{ordinal_}, bytes, type);
+}
+
+MemoryHandle CudaDevice::export_memory(const DeviceMemory& memory, MemoryHandle::Kind kind) {
+  return dynamic_cast<const VirtualMemory&>(memory).export_handle(kind);
+}
+
+std::unique_ptr<DeviceMemory> CudaDevice::import_memory(const MemoryHandle& handle, std::size_t bytes) {
+  return std::make_unique<VirtualMemory>(*driver_, ordinal_, bytes, handle);
 }
 
 }  // namespace allnorm::cuda

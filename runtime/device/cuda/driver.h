@@ -22,6 +22,7 @@ namespace allnorm::cuda {
   X(cuDeviceGet, cuDeviceGet)                                                                 \
   X(cuDeviceGetName, cuDeviceGetName)                                                         \
   X(cuDeviceGetAttribute, cuDeviceGetAttribute)                                               \
+  X(cuDeviceGetUuid, cuDeviceGetUuid_v2)                                                      \
   X(cuDeviceTotalMem, cuDeviceTotalMem_v2)                                                    \
   X(cuDeviceCanAccessPeer, cuDeviceCanAccessPeer)                                             \
   X(cuDeviceGetP2PAttribute, cuDeviceGetP2PAttribute)                                         \
@@ -47,6 +48,8 @@ namespace allnorm::cuda {
   X(cuMemMap, cuMemMap)                                                                       \
   X(cuMemUnmap, cuMemUnmap)                                                                   \
   X(cuMemSetAccess, cuMemSetAccess)                                                           \
+  X(cuMemExportToShareableHandle, cuMemExportToShareableHandle)                               \
+  X(cuMemImportFromShareableHandle, cuMemImportFromShareableHandle)                           \
   X(cuMemGetAllocationGranularity, cuMemGetAllocationGranularity)                             \
   X(cuMemAlloc, cuMemAlloc_v2)                                                                \
   X(cuMemFree, cuMemFree_v2)                                                                  \

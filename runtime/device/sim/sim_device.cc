@@ -1,6 +1,7 @@
 #include "device/sim/sim_device.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "allnorm/error.h"
 #include "device/sim/host_library.h"
@@ -21,6 +22,11 @@ class SimMemory final : public DeviceMemory {
   std::shared_ptr<Machine> machine_;
   void* data_;
 };
+
+[[noreturn]] void refuse_sharing() {
+  throw Error(ErrorCode::kUnsupported,
+              "a simulated GPU belongs to its process: ranks on the simulator must all be in one (a World of devices)");
+}
 
 }  // namespace
 
@@ -54,12 +60,17 @@ SimDevice::SimDevice(std::shared_ptr<Machine> machine, int ordinal, std::string 
     : machine_(std::move(machine)),
       ordinal_(ordinal),
       name_("simulated GPU"),
+      identity_(fmt::format("simulated GPU {} of process {}", ordinal, ::getpid())),
       temporary_dir_(std::move(temporary_dir)) {}
 
 std::unique_ptr<LoadedKernel> SimDevice::load(std::span<const std::byte> binary, const std::string& kernel_name,
                                               const LaunchShape& shape) {
   return std::make_unique<SimKernel>(*this, binary, kernel_name, shape);
 }
+
+std::unique_ptr<DeviceMemory> SimDevice::allocate_shareable(std::size_t, MemoryHandle::Kind) { refuse_sharing(); }
+MemoryHandle SimDevice::export_memory(const DeviceMemory&, MemoryHandle::Kind) { refuse_sharing(); }
+std::unique_ptr<DeviceMemory> SimDevice::import_memory(const MemoryHandle&, std::size_t) { refuse_sharing(); }
 
 std::unique_ptr<DeviceMemory> SimDevice::allocate_symmetric(std::size_t bytes, std::span<Device* const>) {
   const std::string name = fmt::format("symmetric memory of GPU {}", ordinal_);

@@ -17,12 +17,17 @@ class SimDevice final : public Device {
 
   int ordinal() const noexcept override { return ordinal_; }
   const std::string& name() const noexcept override { return name_; }
+  const std::string& identity() const noexcept override { return identity_; }
   Target target() const noexcept override { return Target::kHost; }
   int multiprocessors() const noexcept override { return static_cast<int>(machine_->options().multiprocessors); }
   std::unique_ptr<LoadedKernel> load(std::span<const std::byte> binary, const std::string& kernel_name,
                                      const LaunchShape& shape) override;
   std::unique_ptr<DeviceMemory> allocate_symmetric(std::size_t bytes, std::span<Device* const> peers) override;
   std::unique_ptr<DeviceMemory> allocate(std::size_t bytes) override;
+  // A simulated GPU belongs to its process: these throw kUnsupported.
+  std::unique_ptr<DeviceMemory> allocate_shareable(std::size_t bytes, MemoryHandle::Kind kind) override;
+  MemoryHandle export_memory(const DeviceMemory& memory, MemoryHandle::Kind kind) override;
+  std::unique_ptr<DeviceMemory> import_memory(const MemoryHandle& handle, std::size_t bytes) override;
   std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> of_ranks, std::size_t bytes) override;
   void fill_words(void* to, std::uint32_t word, std::size_t bytes) override;
   void copy_to_device(void* to, const void* from, std::size_t bytes) override;
@@ -44,6 +49,7 @@ class SimDevice final : public Device {
   std::shared_ptr<Machine> machine_;
   int ordinal_;
   std::string name_;
+  std::string identity_;
   std::string temporary_dir_;
 
   friend class SimKernel;

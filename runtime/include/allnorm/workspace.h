@@ -1,11 +1,13 @@
 // World and Workspace: the memory through which the ranks of a tensor-parallel group meet.
 //
-// A World is all ranks of a group, in this process: each on a GPU of its own, or several (virtual ranks, for tests and
-// demonstrations) on one. Its Workspaces hold the receive buffers, mapped into every rank's GPU, and the rotation state
-// of the protocol, which lives on the device, so that CUDA graphs replay.
+// A World is a group of ranks. Either all of them are in this process: each on a GPU of its own, or several (virtual
+// ranks, for tests and demonstrations) on one. Or each is a process with a GPU of its own, and they meet through a
+// Bootstrap. Its Workspaces hold the receive buffers, mapped into every rank's GPU, and the rotation state of the
+// protocol, which lives on the device, so that CUDA graphs replay.
 //
-// Lifetime: the Context outlives the World; the World outlives every call on its Workspaces, and every graph that
-// captured one. Destroying it waits for the GPUs.
+// Lifetime: the Context and the Bootstrap outlive the World; the World outlives every call on its Workspaces, and every
+// graph that captured one. Destroying it waits for this process's GPUs; another process may go on by itself, and its
+// calls end at their deadline. A group is made anew by making a new World, over a new Bootstrap, in every process.
 // Threads: one call in flight per Workspace, each Workspace used by one thread at a time; different Workspaces may be
 // used from different threads. status() and abort() may be called from any thread at any time.
 // Several Worlds: a call may take a whole GPU and waits there for its peers. Calls of different Worlds that share GPUs
@@ -21,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "allnorm/bootstrap.h"
 #include "allnorm/context.h"
 #include "allnorm/error.h"
 #include "allnorm/types.h"
@@ -28,8 +31,8 @@
 namespace allnorm {
 
 struct WorldOptions {
-  /// The GPU of each rank. A GPU named more than once (at most 8 times) carries virtual ranks, whose streams must be
-  /// non-blocking and whose calls ignore launch_with_pdl.
+  /// The GPU of each rank; empty with a Bootstrap. A GPU named more than once (at most 8 times) carries virtual ranks,
+  /// whose streams must be non-blocking and whose calls ignore launch_with_pdl.
   std::vector<int> devices;
   /// The largest row that any call will have: hidden_dim times the size of an element.
   std::int64_t max_row_bytes = 0;
@@ -97,13 +100,21 @@ class ALLNORM_EXPORT World {
   /// Throws kInvalidArgument, kUnsupported (no peer access between two GPUs, a GPU without a kernel target), kDriver,
   /// kInvalidTable (a table that was named and cannot be read).
   World(Context& context, const WorldOptions& options);
+  /// One rank of a group of processes, on this GPU, as this process numbers it. All ranks do this together, with the
+  /// same sizes, kernels and tuned table, on GPUs of one kind. Throws the same error on all of them, which names the
+  /// rank to blame, and leaves nothing behind: besides the above kPeer, and kInvalidArgument if they do not agree.
+  World(Context& context, Bootstrap& bootstrap, int device, const WorldOptions& options);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
   int size() const noexcept;
+  /// Of this process. Throws kInvalidArgument.
   Workspace& rank(int rank);
+  /// The rank of this process; where all are here, rank 0.
+  Workspace& own() noexcept;
   /// After a timeout or an abort: waits for all GPUs, renews buffers and state. Graphs captured before go on working.
+  /// With a Bootstrap all ranks do this together.
   void reset();
 
   class ALLNORM_HIDDEN Impl;

@@ -1,0 +1,85 @@
+// Bootstrap: how the ranks of a group, each a process, find each other and agree before they share memory.
+//
+// All ranks make the same calls in the same order. A call succeeds on all of them, or fails on all of them with the
+// same message, which names the rank to blame, within the group's timeout and a quarter more. After a failure every
+// further call fails with that message. Thread safety: one call at a time. A World holds on to its Bootstrap, which
+// must outlive it.
+//
+// On one host meet_on_host() makes one. Between hosts, or where a program has its ranks connected already, derive from
+// Bootstrap or hand your all-gather to a CallbackBootstrap: MPI_Allgatherv, torch.distributed, or what you have.
+#ifndef ALLNORM_BOOTSTRAP_H_
+#define ALLNORM_BOOTSTRAP_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "allnorm/export.h"
+
+namespace allnorm {
+
+class ALLNORM_EXPORT Bootstrap {
+ public:
+  /// The most that a rank may give to a gather: what ranks tell each other is names, sizes and errors.
+  static constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
+
+  virtual ~Bootstrap();
+  virtual int rank() const noexcept = 0;
+  virtual int world_size() const noexcept = 0;
+
+  /// The bytes that each rank has given, by rank. Throws kPeer; kInvalidArgument for more than kMaxBytes.
+  virtual std::vector<std::string> all_gather(std::string_view mine) = 0;
+
+  /// Nobody leaves before everybody has come. Throws kPeer.
+  void barrier();
+};
+
+/// Processes of one user on one host.
+struct HostGroup {
+  int rank = 0;
+  int world_size = 1;
+  /// The same for all ranks, and no other group's that meets at the same time: letters, digits, '.', '_' and '-'.
+  std::string session{};
+  /// Where they meet: absolute, private to this user (made with mode 0700 if need be). Empty:
+  /// $XDG_RUNTIME_DIR/allnorm, or allnorm-<user id> in $TMPDIR.
+  std::string directory{};
+  /// How long a rank waits for another, now and in every later call of the Bootstrap.
+  double timeout_seconds = 60;
+};
+
+/// Returns when all ranks have come. Throws kInvalidArgument, kPeer.
+ALLNORM_EXPORT std::unique_ptr<Bootstrap> meet_on_host(const HostGroup& group);
+
+/// The rank that torchrun, mpirun (Open MPI, MPICH, Intel MPI) or srun has made this process, from the environment:
+/// rank, world_size, session. Throws kInvalidEnvironment if none of them has, or what they say makes no sense; and
+/// kUnsupported if they started ranks on several hosts, which need another Bootstrap.
+ALLNORM_EXPORT HostGroup launched_group();
+/// Whether the environment says that this process is one of several ranks.
+ALLNORM_EXPORT bool is_launched_rank();
+
+/// A Bootstrap over the all-gather that a program has already. The callback keeps the promises of Bootstrap as far as
+/// it can: what it throws is what the caller gets.
+class ALLNORM_EXPORT CallbackBootstrap final : public Bootstrap {
+ public:
+  /// Gives each rank's bytes, by rank; they differ in length.
+  using AllGather = std::function<std::vector<std::string>(std::string_view mine)>;
+
+  CallbackBootstrap(int rank, int world_size, AllGather all_gather);
+  ~CallbackBootstrap() override;
+
+  int rank() const noexcept override { return rank_; }
+  int world_size() const noexcept override { return world_size_; }
+  std::vector<std::string> all_gather(std::string_view mine) override;
+
+ private:
+  int rank_;
+  int world_size_;
+  AllGather all_gather_;
+};
+
+}  // namespace allnorm
+
+#endif  // ALLNORM_BOOTSTRAP_H_

@@ -1,0 +1,305 @@
+// Worlds of processes, over a driver that holds memory and runs nothing: what ranks share, and what each of them says
+// when a step of one fails.
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <future>
+#include <string>
+#include <vector>
+
+#include "allnorm/bootstrap.h"
+#include "allnorm/error.h"
+#include "allnorm/workspace.h"
+#include "cache_fixture.h"
+#include "catch.h"
+#include "comm/workspace_impl.h"
+#include "ranks.h"
+
+namespace allnorm {
+namespace {
+
+using cache::test::Folder;
+using testing::RankOutcome;
+using testing::run_ranks;
+namespace fs = std::filesystem;
+
+constexpr double kTimeoutSeconds = 5.0;
+
+/// In a rank's process, before its Context: the stub for a driver, and its own folder for everything else.
+void use_stub(const Folder& folder, const std::string& failing = {}) {
+  ::setenv("ALLNORM_DRIVER", ALLNORM_STUB_DRIVER, 1);
+  ::setenv("ALLNORM_CACHE", "off", 1);
+  ::setenv("ALLNORM_LOG", "off", 1);
+  ::setenv("TMPDIR", folder.path().c_str(), 1);
+  if (!failing.empty()) ::setenv("ALLNORM_STUB_FAIL", failing.c_str(), 1);
+}
+
+/// What the stub's GPUs still hold; 0 where it was never loaded.
+int stub_live() {
+  void* library = ::dlopen(ALLNORM_STUB_DRIVER, RTLD_NOW | RTLD_NOLOAD);
+  if (library == nullptr) return 0;
+  const int live = reinterpret_cast<int (*)()>(::dlsym(library, "allnorm_stub_live"))();
+  ::dlclose(library);
+  return live;
+}
+
+HostGroup group_of(int rank, int world_size, const std::string& session = "world") {
+  HostGroup group;
+  group.rank = rank;
+  group.world_size = world_size;
+  group.session = session;
+  group.timeout_seconds = kTimeoutSeconds;
+  return group;
+}
+
+WorldOptions small_world() {
+  WorldOptions options;
+  options.max_row_bytes = 4096;
+  options.max_tokens_one_shot = 4;
+  options.max_tokens_two_shot = 4;
+  return options;
+}
+
+char* memory_of(Workspace& workspace, int rank) { return workspace.impl().params.symmetric[rank]; }
+
+/// Each rank leaves its number in everybody's memory, and then looks at who has been in its own.
+std::string visit_all(Bootstrap& bootstrap, World& world) {
+  Workspace& own = world.own();
+  const std::uint64_t place = own.impl().layout.one_shot.offset;
+  const int ranks = bootstrap.world_size();
+  for (int rank = 0; rank < ranks; rank++)
+    memory_of(own, rank)[place + bootstrap.rank()] = static_cast<char>('A' + bootstrap.rank());
+  bootstrap.barrier();
+  return {memory_of(own, bootstrap.rank()) + place, static_cast<std::size_t>(ranks)};
+}
+
+std::string make_and_visit(int rank, int world_size) {
+  const auto bootstrap = meet_on_host(group_of(rank, world_size));
+  Context context({.device = "cuda"});
+  World world(context, *bootstrap, rank, small_world());
+  std::string visitors = visit_all(*bootstrap, world);
+  bootstrap->barrier();
+  world.reset();
+  // Sentinels again, all of them.
+  const std::uint64_t place = world.own().impl().layout.one_shot.offset;
+  if (world_size > 1 && std::memcmp(memory_of(world.own(), rank) + place, "\0\0\0\x80", 4) != 0)
+    visitors += " not renewed";
+  return visitors;
+}
+
+/// The work's outcome, and what is left when it is over.
+std::string with_leaks(const std::function<std::string()>& work) {
+  std::string text;
+  try {
+    text = work();
+  } catch (const std::exception& error) {
+    text = std::string("error: ") + error.what();
+  }
+  const int live = stub_live();
+  return live == 0 ? text : fmt::format("{} ({} things of the driver's are left)", text, live);
+}
+
+std::vector<RankOutcome> failing_world(int world_size, int bad, const std::string& failing) {
+  const Folder folder;
+  auto outcomes = run_ranks(world_size, [&](int rank) {
+    use_stub(folder, rank == bad ? failing : "");
+    return with_leaks([&] { return make_and_visit(rank, world_size); });
+  });
+  // Who was killed cannot take his files with him.
+  if (failing.ends_with(":kill")) return outcomes;
+  for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+    if (!entry.is_directory()) outcomes.front().text += " left " + entry.path().string();
+  }
+  return outcomes;
+}
+
+}  // namespace
+
+TEST_CASE("ranks of processes have each other's memory, by descriptor and by fabric handle, and reset it together") {
+  for (const char* fabric : {"0", "1"}) {
+    for (const int world_size : {1, 2, 3, 8, 16}) {
+      const Folder folder;
+      const auto outcomes = run_ranks(world_size, [&](int rank) {
+        use_stub(folder);
+        ::setenv("ALLNORM_STUB_FABRIC", fabric, 1);
+        return with_leaks([&] { return make_and_visit(rank, world_size); });
+      });
+      for (const RankOutcome& outcome : outcomes) {
+        INFO("fabric " << fabric << ", world " << world_size);
+        CHECK(outcome.text == std::string("ABCDEFGHIJKLMNOP").substr(0, static_cast<std::size_t>(world_size)));
+        CHECK(outcome.open_files == 0);
+      }
+    }
+  }
+}
+
+// Each call of the driver fails, or ends the process, on each rank in turn; the numbers are printed.
+TEST_CASE("whatever call of the driver fails on whatever rank, all ranks say the same, and nothing is left") {
+  struct Point {
+    int world_size;
+    int bad;
+    bool dies;
+    std::string failing;
+  };
+  constexpr std::size_t kSideBySide = 4;
+  std::vector<Point> points;
+  for (const int world_size : {2, 3, 8, 16}) {
+    for (const int bad : {0, world_size / 2, world_size - 1}) {
+      if (bad == world_size / 2 && world_size == 2) continue;
+      for (const char* function :
+           {"cuDeviceGetName", "cuDeviceGetUuid", "cuDevicePrimaryCtxRetain", "cuStreamCreateWithPriority",
+            "cuMemGetAllocationGranularity", "cuMemCreate", "cuMemExportToShareableHandle",
+            "cuMemImportFromShareableHandle", "cuMemAddressReserve", "cuMemMap", "cuMemSetAccess", "cuMemAlloc",
+            "cuMemsetD32Async", "cuMemcpyHtoDAsync"}) {
+        for (int call = 1; call <= 4; call++) {
+          for (const bool dies : {false, true}) {
+            points.push_back({world_size, bad, dies, fmt::format("{}:{}{}", function, call, dies ? ":kill" : "")});
+          }
+        }
+      }
+    }
+  }
+  int failures = 0;
+  int deaths = 0;
+  for (std::size_t first = 0; first < points.size(); first += kSideBySide) {
+    std::vector<std::future<std::vector<RankOutcome>>> running;
+    for (std::size_t i = first; i < std::min(points.size(), first + kSideBySide); i++) {
+      const Point& point = points[i];
+      running.push_back(std::async(std::launch::async,
+                                   [&point] { return failing_world(point.world_size, point.bad, point.failing); }));
+    }
+    for (std::size_t i = 0; i < running.size(); i++) {
+      const Point& point = points[first + i];
+      const std::vector<RankOutcome> outcomes = running[i].get();
+      const std::string& message = outcomes[point.bad == 0 ? 1 : 0].text;
+      INFO("rank " << point.bad << " of " << point.world_size << ": " << point.failing << ": " << message);
+      const bool failed = message.starts_with("error: ");
+      failures += failed && !point.dies ? 1 : 0;
+      deaths += failed && point.dies ? 1 : 0;
+      if (failed) {
+        const char* said = point.dies ? "has gone: its process ended, or it gave up" : "asked for by the test";
+        CHECK(message.find(said) != std::string::npos);
+        CHECK(message.starts_with(fmt::format("error: rank {} ", point.bad)));
+      }
+      for (int rank = 0; rank < point.world_size; rank++) {
+        const RankOutcome& outcome = outcomes[static_cast<std::size_t>(rank)];
+        if (failed && point.dies && rank == point.bad) {
+          CHECK(!outcome.said);
+          continue;
+        }
+        if (failed) CHECK(outcome.text == message);
+        CHECK(outcome.text.find(" left") == std::string::npos);
+        CHECK(outcome.open_files == 0);
+        CHECK(outcome.seconds < kTimeoutSeconds);
+      }
+    }
+  }
+  fmt::print("{} worlds: {} failed as asked, in {} a rank died\n", points.size(), failures, deaths);
+  CHECK(failures > 250);
+  CHECK(deaths > 250);
+}
+
+TEST_CASE("a failed fabric handle is no failure where descriptors reach all ranks") {
+  const Folder folder;
+  const auto outcomes = run_ranks(3, [&](int rank) {
+    use_stub(folder, rank == 1 ? "cuMemImportFromShareableHandle:1" : "");
+    ::setenv("ALLNORM_STUB_FABRIC", "1", 1);
+    return with_leaks([&] { return make_and_visit(rank, 3); });
+  });
+  for (const RankOutcome& outcome : outcomes) CHECK(outcome.text == "ABC");
+}
+
+TEST_CASE("ranks that were given different worlds, or the same GPU, are told so") {
+  const auto said = [](const std::function<std::string(int, Bootstrap&)>& work) {
+    const Folder folder;
+    const auto outcomes = run_ranks(3, [&](int rank) {
+      use_stub(folder);
+      return with_leaks([&] { return work(rank, *meet_on_host(group_of(rank, 3))); });
+    });
+    for (const RankOutcome& outcome : outcomes) CHECK(outcome.text == outcomes[0].text);
+    return outcomes[0].text;
+  };
+  CHECK(said([](int rank, Bootstrap& bootstrap) {
+          Context context({.device = "cuda"});
+          WorldOptions options = small_world();
+          options.max_tokens_one_shot = rank == 2 ? 5 : 4;
+          World(context, bootstrap, rank, options);
+          return std::string("made");
+        }) ==
+        "error: max_row_bytes, max_tokens_one_shot, max_tokens_two_shot: rank 0 has 4096, 4, 4 and rank 2 has 4096, 5, "
+        "4; allowed: the same on all ranks");
+  CHECK(said([](int rank, Bootstrap& bootstrap) {
+          Context context({.device = "cuda"});
+          World(context, bootstrap, rank / 2, small_world());
+          return std::string("made");
+        }) ==
+        "error: device: rank 0 and rank 1 were given the same GPU; each process needs one of its own (several ranks of "
+        "one process may share a GPU)");
+  CHECK(said([](int rank, Bootstrap& bootstrap) {
+          Context context({.device = "cuda"});
+          WorldOptions options = small_world();
+          if (rank == 1) options.devices = {0, 1, 2};
+          World(context, bootstrap, rank, options);
+          return std::string("made");
+        }) ==
+        "error: rank 1 could not begin: devices: 3 were given; with a Bootstrap the GPU of this rank is an argument of "
+        "its own, and devices stays empty");
+  CHECK(said([](int rank, Bootstrap& bootstrap) {
+          Context context({.device = "cuda"});
+          World(context, bootstrap, rank == 2 ? 16 : rank, small_world());
+          return std::string("made");
+        }) == "error: rank 2 could not begin: device: GPU 16 was given; this machine shows GPUs 0 to 15");
+  CHECK(said([](int rank, Bootstrap& bootstrap) {
+          Context context({.device = "sim"});
+          World(context, bootstrap, rank, small_world());
+          return std::string("made");
+        }).find("a simulated GPU belongs to its process") != std::string::npos);
+}
+
+TEST_CASE("a rank has its own workspace and no other's") {
+  const Folder folder;
+  const auto outcomes = run_ranks(2, [&](int rank) {
+    use_stub(folder);
+    const auto bootstrap = meet_on_host(group_of(rank, 2));
+    Context context({.device = "cuda"});
+    World world(context, *bootstrap, rank, small_world());
+    std::string text = fmt::format("{} of {}, on GPU {}: ", world.own().rank(), world.size(), world.own().device());
+    CHECK(&world.rank(rank) == &world.own());
+    world.rank(1 - rank);
+    return text;
+  });
+  CHECK(outcomes[0].text == "error: rank: 1 was given; 0, this process's own, is allowed");
+  CHECK(outcomes[1].text == "error: rank: 0 was given; 1, this process's own, is allowed");
+}
+
+TEST_CASE("two groups in one process, and two hundred worlds one after the other, leave nothing") {
+  const Folder folder;
+  const auto outcomes = run_ranks(4, [&](int process) {
+    use_stub(folder);
+    return with_leaks([&] {
+      const auto row = meet_on_host(group_of(process % 2, 2, fmt::format("row{}", process / 2)));
+      const auto column = meet_on_host(group_of(process / 2, 2, fmt::format("column{}", process % 2)));
+      Context context({.device = "cuda"});
+      std::string all;
+      for (int i = 0; i < 100; i++) {
+        World of_row(context, *row, process, small_world());
+        World of_column(context, *column, process, small_world());
+        const std::string both = visit_all(*row, of_row) + visit_all(*column, of_column);
+        if (i == 0 || both != "ABAB") all += both;
+        row->barrier();
+        column->barrier();
+      }
+      return all;
+    });
+  });
+  for (const RankOutcome& outcome : outcomes) {
+    CHECK(outcome.text == "ABAB");
+    CHECK(outcome.open_files == 0);
+  }
+}
+
+}  // namespace allnorm

@@ -1,0 +1,14 @@
+// `--spawn N`: this program again, once for each rank of a group.
+#ifndef ALLNORM_TOOLS_RANK_PROCESSES_H_
+#define ALLNORM_TOOLS_RANK_PROCESSES_H_
+
+namespace allnorm::tools {
+
+/// Runs this process's own command line, but for --spawn, in `count` processes whose environment is that of torchrun's
+/// ranks, and waits for all of them. Gives the worst of their exit codes; kExitUnavailable for one that was killed,
+/// which is said on stderr. Throws std::runtime_error if one cannot be started.
+int spawn_ranks(int count);
+
+}  // namespace allnorm::tools
+
+#endif  // ALLNORM_TOOLS_RANK_PROCESSES_H_
