@@ -3,6 +3,7 @@
 //
 //   allnorm_latency                         AUTO, hidden 7168, bf16, FP8 out, with PDL
 //   allnorm_latency --sweep                 every geometry and trigger, to see what AUTO should choose
+//   torchrun --nproc-per-node 2 --no-python allnorm_latency      a process for each GPU
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -15,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "allnorm/bootstrap.h"
 #include "allnorm/fused.h"
 #include "comm/workspace_impl.h"
 #include "device/cuda/cuda_device.h"
@@ -70,11 +72,21 @@ struct Rank {
 
 class Bench {
  public:
-  explicit Bench(const Options& options)
-      : options_(options), driver_(cuda::Driver::load("")), world_(context_, world_options(options)) {
-    for (int r = 0; r < 2; r++) {
-      Rank& rank = ranks_[static_cast<std::size_t>(r)];
-      rank.device = std::make_unique<cuda::CudaDevice>(driver_, r);
+  explicit Bench(const Options& options) : options_(options), driver_(cuda::Driver::load("")) {
+    WorldOptions world = world_options(options);
+    if (is_launched_rank()) {
+      bootstrap_ = meet_on_host(launched_group());
+      if (bootstrap_->world_size() != 2) throw Error(ErrorCode::kUnsupported, "two processes are needed, no more");
+      first_rank_ = bootstrap_->rank();
+      world.devices.clear();
+      world_ = std::make_unique<World>(context_, *bootstrap_, first_rank_, world);
+    } else {
+      world_ = std::make_unique<World>(context_, world);
+    }
+    ranks_ = std::vector<Rank>(bootstrap_ ? 1 : 2);
+    for (std::size_t r = 0; r < ranks_.size(); r++) {
+      Rank& rank = ranks_[r];
+      rank.device = std::make_unique<cuda::CudaDevice>(driver_, first_rank_ + static_cast<int>(r));
       const cuda::CurrentContext current(*driver_, rank.device->context());
       driver_->check(driver_->cuStreamCreate(&rank.stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
       make_call(rank);
@@ -82,9 +94,14 @@ class Bench {
   }
 
   double median_microseconds(const Variant& variant, std::int64_t tokens, double& spread) {
-    std::array<CUgraphExec, 2> graphs = {capture(0, variant, tokens), capture(1, variant, tokens)};
+    std::vector<CUgraphExec> graphs;
+    for (std::size_t r = 0; r < ranks_.size(); r++) graphs.push_back(capture(r, variant, tokens));
     std::vector<double> micros;
-    std::barrier together(2);
+    std::barrier threads(static_cast<std::ptrdiff_t>(ranks_.size()));
+    const auto together = [&] {
+      threads.arrive_and_wait();
+      if (bootstrap_) bootstrap_->barrier();
+    };
     std::array<float, 2> milliseconds{};
     const auto run = [&](std::size_t r) {
       const cuda::CurrentContext current(*driver_, ranks_[r].device->context());
@@ -94,31 +111,46 @@ class Bench {
       driver_->check(driver_->cuEventCreate(&end, CU_EVENT_DEFAULT), "cuEventCreate");
       for (int k = 0; k < options_.replays + 3; k++) {
         driver_->check(driver_->cuStreamSynchronize(ranks_[r].stream), "cuStreamSynchronize");
-        together.arrive_and_wait();
+        together();
         driver_->check(driver_->cuEventRecord(begin, ranks_[r].stream), "cuEventRecord");
         driver_->check(driver_->cuGraphLaunch(graphs[r], ranks_[r].stream), "cuGraphLaunch");
         driver_->check(driver_->cuEventRecord(end, ranks_[r].stream), "cuEventRecord");
         driver_->check(driver_->cuEventSynchronize(end), "cuEventSynchronize");
         driver_->check(driver_->cuEventElapsedTime(&milliseconds[r], begin, end), "cuEventElapsedTime");
-        together.arrive_and_wait();
-        if (r == 0 && k >= 3) micros.push_back(std::max(milliseconds[0], milliseconds[1]) * 1000.0 / kCalls);
+        together();
+        if (r == 0) {
+          const double slower = slowest(std::max(milliseconds[0], milliseconds[1]));
+          if (k >= 3) micros.push_back(slower * 1000.0 / kCalls);
+        }
       }
       driver_->cuEventDestroy(begin);
       driver_->cuEventDestroy(end);
     };
     {
-      std::jthread other(run, 1);
+      std::jthread other;
+      if (ranks_.size() > 1) other = std::jthread(run, 1);
       run(0);
     }
     for (CUgraphExec graph : graphs) driver_->cuGraphExecDestroy(graph);
-    if (const WorkspaceStatus status = world_.rank(0).status(); !status.healthy)
+    if (const WorkspaceStatus status = world_->own().status(); !status.healthy)
       throw Error(status.code, status.message);
     std::sort(micros.begin(), micros.end());
     spread = micros[micros.size() * 3 / 4] - micros[micros.size() / 4];
     return micros[micros.size() / 2];
   }
 
+  bool speaks() const { return first_rank_ == 0; }
+
  private:
+  /// Of all processes.
+  double slowest(double milliseconds) {
+    if (!bootstrap_) return milliseconds;
+    double slowest = 0;
+    for (const std::string& one : bootstrap_->all_gather(fmt::format("{}", milliseconds)))
+      slowest = std::max(slowest, std::stod(one));
+    return slowest;
+  }
+
   static WorldOptions world_options(const Options& options) {
     WorldOptions world;
     world.devices = {0, 1};
@@ -167,7 +199,7 @@ class Bench {
 
   CUgraphExec capture(std::size_t r, const Variant& variant, std::int64_t tokens) {
     Rank& rank = ranks_[r];
-    Workspace& workspace = world_.rank(static_cast<int>(r));
+    Workspace& workspace = world_->rank(first_rank_ + static_cast<int>(r));
     const cuda::CurrentContext current(*driver_, rank.device->context());
     FusedCall call = rank.call;
     set_tokens(call, tokens);
@@ -176,6 +208,7 @@ class Bench {
     call.pdl_trigger = variant.trigger;
     workspace.impl().force_geometry(variant.geometry);
     prepare(workspace, call);
+    if (bootstrap_) bootstrap_->barrier();
     driver_->check(driver_->cuStreamBeginCapture(rank.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
                    "cuStreamBeginCapture");
     for (int i = 0; i < kCalls; i++) {
@@ -196,8 +229,10 @@ class Bench {
   Options options_;
   std::shared_ptr<const cuda::Driver> driver_;
   Context context_;
-  std::array<Rank, 2> ranks_;
-  World world_;
+  std::unique_ptr<Bootstrap> bootstrap_;  ///< Null: both ranks are in this process.
+  int first_rank_ = 0;
+  std::vector<Rank> ranks_;
+  std::unique_ptr<World> world_;
 };
 
 std::vector<Variant> variants_of(const Options& options) {
@@ -243,6 +278,7 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
           continue;  // a geometry that does not fit
         }
         results.emplace_back(micros, variant.name());
+        if (!bench.speaks()) continue;
         json << nlohmann::json{{"tokens", tokens},          {"variant", variant.name()}, {"microseconds", micros},
                                {"quartile_spread", spread}, {"hidden", options.hidden},  {"dtype", options.dtype},
                                {"quant", options.quant}}
@@ -250,6 +286,7 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
              << "\n";
       }
       std::sort(results.begin(), results.end());
+      if (!bench.speaks()) continue;
       fmt::print("tokens {:4}:", tokens);
       for (std::size_t i = 0; i < std::min<std::size_t>(results.size(), 6); i++)
         fmt::print("  {} {:.2f}", results[i].second, results[i].first);

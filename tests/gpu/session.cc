@@ -15,6 +15,8 @@ constexpr std::size_t kBatchBytes = std::size_t{1} << 30;  // of outputs
 constexpr std::size_t kBatchCases = 64;
 constexpr unsigned kFillCtas = 64;
 constexpr unsigned kFillThreads = 256;
+/// Others compile meanwhile.
+constexpr double kPeerSeconds = 300;
 
 std::size_t output_bytes_of(const Case& c) {
   Layout layout;
@@ -36,8 +38,45 @@ std::vector<int> devices_for(int world_size, bool virtual_ranks) {
   return devices;
 }
 
-Session::Session(const WorldOptions& options) : world_(std::make_unique<World>(shared_context(), options)) {
+Bootstrap* launched_bootstrap() {
+  static const std::unique_ptr<Bootstrap> bootstrap = [] {
+    if (!is_launched_rank()) return std::unique_ptr<Bootstrap>();
+    HostGroup group = launched_group();
+    group.timeout_seconds = kPeerSeconds;
+    return meet_on_host(group);
+  }();
+  return bootstrap.get();
+}
+
+Session::Session(const WorldOptions& options) {
+  const bool has_virtual_ranks = options.devices.size() > 1 && options.devices[0] == options.devices[1];
+  if (Bootstrap* bootstrap = launched_bootstrap(); bootstrap != nullptr && !has_virtual_ranks) {
+    begin(*bootstrap, options);
+    return;
+  }
+  world_ = std::make_unique<World>(shared_context(), options);
   for (const int device : options.devices) ranks_.push_back(std::make_unique<Rank>(Gpu::at(device)));
+}
+
+Session::Session(Bootstrap& bootstrap, const WorldOptions& options) { begin(bootstrap, options); }
+
+void Session::begin(Bootstrap& bootstrap, const WorldOptions& options) {
+  bootstrap_ = &bootstrap;
+  first_rank_ = bootstrap.rank();
+  WorldOptions of_group = options;
+  of_group.devices.clear();
+  world_ = std::make_unique<World>(shared_context(), bootstrap, first_rank_, of_group);
+  ranks_.push_back(std::make_unique<Rank>(Gpu::at(first_rank_)));
+}
+
+void Session::meet() {
+  if (bootstrap_ != nullptr) bootstrap_->barrier();
+}
+
+bool Session::anywhere(bool here) {
+  if (bootstrap_ == nullptr) return here;
+  const auto all = bootstrap_->all_gather(here ? "1" : "0");
+  return std::find(all.begin(), all.end(), "1") != all.end();
 }
 
 bool Session::fits(const Case& c) { return c.tokens <= workspace(0).max_tokens(c.strategy, c.hidden_dim, c.dtype); }
@@ -60,7 +99,7 @@ void Session::load(std::span<const Case> cases) {
     reserve(rank, layout.size());
     std::vector<FillJob> jobs;
     for (std::size_t i = 0; i < cases_.size(); ++i) {
-      add_fill_jobs(cases_[i], placements_[i], rank.arena->data(), r, false, jobs);
+      add_fill_jobs(cases_[i], placements_[i], rank.arena->data(), first_rank_ + r, false, jobs);
     }
     rank.job_count = jobs.size();
     const std::size_t bytes = jobs.size() * sizeof(FillJob);
@@ -154,6 +193,7 @@ std::vector<Failure> Session::run(std::span<const Case> cases) {
     while (count < cases.size() && count < kBatchCases && bytes + output_bytes_of(cases[count]) <= kBatchBytes);
     load(cases.first(count));
     prepare();
+    meet();
     launch_all();
     wait();
     for (Failure& failure : verify_loaded()) failures.push_back(std::move(failure));
@@ -200,9 +240,9 @@ void Preparer::prepare(std::span<const Case> cases) {
     Placement placement = place_outputs(c, layout);
     place_inputs(c, layout, placement);
     // Only which tensors are there matters, so any address that is not null will do.
-    std::byte* const anywhere = reinterpret_cast<std::byte*>(std::uintptr_t{1} << 20);
+    std::byte* const some_address = reinterpret_cast<std::byte*>(std::uintptr_t{1} << 20);
     const std::int64_t tokens = std::min(c.tokens, world.rank(0).max_tokens(c.strategy, c.hidden_dim, c.dtype));
-    const AnyCall call = with_tokens(make_call(c, placement, anywhere), tokens);
+    const AnyCall call = with_tokens(make_call(c, placement, some_address), tokens);
     for (int rank = 0; rank < world.size(); ++rank) prepare_call(world.rank(rank), call);
   });
 }

@@ -28,13 +28,27 @@ class Stuck : public std::runtime_error {
 /// `world_size` ranks, each on a GPU of its own (`virtual_ranks` false), or all on GPU 0.
 std::vector<int> devices_for(int world_size, bool virtual_ranks);
 
+/// Meets the other ranks where a launcher has made this process one of them; null where it has not. Once a process.
+Bootstrap* launched_bootstrap();
+
+/// In a process that is a rank, a Session of ranks on GPUs of their own has that rank alone, and the other processes do
+/// the same. Ranks are counted from 0 here, whichever they are in the World.
 class Session {
  public:
   explicit Session(const WorldOptions& options);
+  /// This process's rank of a group.
+  Session(Bootstrap& bootstrap, const WorldOptions& options);
 
   World& world() noexcept { return *world_; }
+  /// Ranks here.
   int size() const noexcept { return static_cast<int>(ranks_.size()); }
-  Workspace& workspace(int rank) { return world_->rank(rank); }
+  /// What rank 0 here is in the World.
+  int first_rank() const noexcept { return first_rank_; }
+  Workspace& workspace(int rank) { return world_->rank(first_rank_ + rank); }
+  /// Waits for the other processes, if there are any.
+  void meet();
+  /// Whether it is so for any process.
+  bool anywhere(bool here);
   GpuStream& stream(int rank) { return ranks_[static_cast<std::size_t>(rank)]->stream; }
   bool fits(const Case& c);
   /// Launches of the ranks by a thread each. Otherwise one thread launches for all, case by case.
@@ -73,10 +87,13 @@ class Session {
     std::size_t image_bytes = 0;
   };
 
+  void begin(Bootstrap& bootstrap, const WorldOptions& options);
   void reserve(Rank& rank, std::size_t bytes);
   void launch_all();
   void fetch();
 
+  Bootstrap* bootstrap_ = nullptr;
+  int first_rank_ = 0;
   std::unique_ptr<World> world_;
   std::vector<std::unique_ptr<Rank>> ranks_;
   std::vector<Case> cases_;

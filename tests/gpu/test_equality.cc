@@ -31,7 +31,7 @@ Result run_cases(const WorldOptions& options, std::vector<Case> cases, double st
     return !session.fits(c) || (only >= 0 && c.index != static_cast<std::uint32_t>(only));
   });
   for (std::size_t first = 0; first < cases.size(); first += kChunk) {
-    if (limit > 0 && seconds_now() - start > limit) break;
+    if (session.anywhere(limit > 0 && seconds_now() - start > limit)) break;
     const auto chunk = std::span(cases).subspan(first, std::min(kChunk, cases.size() - first));
     preparer.prepare(chunk);
     try {
@@ -44,7 +44,7 @@ Result run_cases(const WorldOptions& options, std::vector<Case> cases, double st
       fmt::print("STUCK among cases {} to {}: {}\n", chunk.front().index, chunk.back().index, stuck.what());
     }
     result.ran.insert(result.ran.end(), chunk.begin(), chunk.end());
-    if (result.failures >= kMostFailures || !result.stuck.empty()) break;
+    if (session.anywhere(result.failures >= kMostFailures || !result.stuck.empty())) break;
   }
   return result;
 }

@@ -76,7 +76,7 @@ struct RankGraph {
     std::vector<DigestJob> digest_list;
     for (std::size_t i = 0; i < calls.size(); ++i) {
       const Placement& p = session.placements()[i];
-      add_fill_jobs(calls[i], p, session.memory(rank), rank, true, fills);
+      add_fill_jobs(calls[i], p, session.memory(rank), session.first_rank() + rank, true, fills);
       digest_list.push_back({session.memory(rank) + p.outputs.offset, p.outputs.bytes});
     }
     fill_jobs = std::make_unique<GpuBuffer>(gpu, fills.size() * sizeof(FillJob));
@@ -128,6 +128,7 @@ void check_replays(Session& session, const std::vector<Case>& calls, const std::
     ranks.back()->graph->upload();
   }
   session.wait();
+  session.meet();
   const GpuEvent start(ranks[0]->gpu);
   const GpuEvent end(ranks[0]->gpu);
   start.record(session.stream(0));
