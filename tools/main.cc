@@ -24,6 +24,7 @@ Examples:
   allnorm doctor                      what is here, and what to do about what is not
   allnorm demo                        run the call on what is here, verified to the bit
   allnorm simulate --seeds 10000      the kernels on simulated GPUs, in as many orders of things
+  allnorm soak --calls 1000000        random calls on GPUs, each checked
   allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin
   allnorm warm --hidden 7168 --quant fp8 --world 2,4,8 --arch sm_90a --output kernels
   allnorm cache list                  the kernels that are kept on disk
@@ -121,6 +122,7 @@ int main(int argc, char** argv) {
     };
     add("doctor", "Say what is here, whether a fused call can run, and what to do if not", add_doctor);
     add("demo", "Run the call on what is here and verify every byte", add_demo);
+    add("soak", "Run random calls on GPUs for long and check each on the device", add_soak);
     add("simulate", "Run the kernels on simulated GPUs in many orders and verify every byte", add_simulate);
     add("compile", "Compile one kernel for any GPU; needs none", add_compile);
     add("warm", "Compile kernels beforehand, into the cache or a directory to ship; needs no GPU", add_warm);

@@ -55,7 +55,8 @@ class AuxiliaryKernels {
   // Grid (any, jobs); 256 threads. The replay counter may be null.
   CUfunction fill = nullptr;    ///< (const FillJob*, const Tally*)
   CUfunction digest = nullptr;  ///< (const DigestJob*, u64* digests): adds to digests[job]
-  /// One CTA: (u64* digests, const u64* expected, u32 calls, Tally*). Zeroes the digests, counts the replay.
+  /// One CTA: (u64* digests, const u64* expected, u32 calls, u64 rounds, Tally*). Replay i expects those of round
+  /// i mod rounds. Zeroes the digests, counts the replay.
   CUfunction compare = nullptr;
   // Any grid.
   CUfunction check_conversions = nullptr;   ///< (Count*): f16, bf16, e4m3, e2m1, f16 decoded; all 2^32 inputs

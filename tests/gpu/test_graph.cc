@@ -99,7 +99,7 @@ struct RankGraph {
       stream.launch(kernels.digest, kCtasPerJob, call_count, 256, digest_jobs->as<const DigestJob>(),
                     digests.as<std::uint64_t>());
       stream.launch(kernels.compare, 1, 1, 256, digests.as<std::uint64_t>(), expected_digests.as<const std::uint64_t>(),
-                    call_count, tally.as<Tally>());
+                    call_count, std::uint64_t{expected.size() / calls.size()}, tally.as<Tally>());
     });
   }
 
