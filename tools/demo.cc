@@ -1,6 +1,7 @@
 // `allnorm demo`: runs the call on what is here, GPUs or the simulator, or compiles what would run on GPUs.
 #include "demo.h"
 
+#include "comm/vote.h"
 #include "dispatch/geometry.h"
 #include "env/env.h"
 #include "options.h"
@@ -25,6 +26,7 @@ int run(DemoOptions options) {
     return compile_only(options);
   }
   if (options.spawn > 0) return spawn_ranks(options.spawn);
+  end_with_parent();
   std::unique_ptr<Bootstrap> bootstrap;
   if (is_launched_rank()) {
     bootstrap = meet_on_host(launched_group());
@@ -34,6 +36,9 @@ int run(DemoOptions options) {
   const DemoPlace place = bootstrap == nullptr
                               ? choose_place(options.device, shape.ranks, env)
                               : choose_place_of_rank(options.device, bootstrap->rank(), shape.ranks, env);
+  if (bootstrap != nullptr) {
+    check_agreement(*bootstrap, "what runs the demo", place.is_simulated() ? "the simulator" : "GPUs");
+  }
   if (shape.tokens == 0) shape.tokens = place.is_simulated() ? kTokensOnSimulator : kTokensOnGpus;
   return run_demo(options, place, bootstrap.get());
 }

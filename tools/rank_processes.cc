@@ -2,23 +2,31 @@
 
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "command.h"
+#include "env/env.h"
 
 namespace allnorm::tools {
 namespace {
+
+constexpr const char* kGroupPrefix = "spawn_";
+/// What the others may take to say that a rank is gone: the timeout of their calls, and a bit.
+constexpr int kGraceSeconds = 45;
 
 std::vector<std::string> own_arguments() {
   std::vector<std::string> all;
@@ -38,7 +46,7 @@ std::vector<std::string> own_arguments() {
 std::vector<std::string> environment_of(int rank, int count) {
   std::vector<std::string> variables = {fmt::format("RANK={}", rank), fmt::format("WORLD_SIZE={}", count),
                                         fmt::format("LOCAL_WORLD_SIZE={}", count),
-                                        fmt::format("MASTER_PORT=spawn_{}", ::getpid())};
+                                        fmt::format("MASTER_PORT={}{}", kGroupPrefix, ::getpid())};
   for (char** variable = environ; *variable != nullptr; variable++) {
     const std::string text = *variable;
     const std::string name = text.substr(0, text.find('='));
@@ -54,6 +62,20 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
+}
+
+/// A child that has ended; 0 if none has within `seconds` (0: however long that takes).
+pid_t wait_for_one(int seconds, int& status) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::seconds(seconds);
+  for (;;) {
+    const pid_t ended = ::waitpid(-1, &status, seconds == 0 ? 0 : WNOHANG);
+    if (ended > 0) return ended;
+    if (ended < 0 && errno != EINTR) return -1;
+    if (seconds == 0) continue;
+    if (Clock::now() > deadline) return 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
 }
 
 }  // namespace
@@ -74,19 +96,31 @@ int spawn_ranks(int count) {
     ranks.push_back(child);
   }
   int worst = kExitOk;
-  for (std::size_t rank = 0; rank < ranks.size(); rank++) {
+  for (std::size_t left = ranks.size(); left > 0; left--) {
     int status = 0;
-    while (::waitpid(ranks[rank], &status, 0) < 0 && errno == EINTR) {
+    const pid_t ended = wait_for_one(worst == kExitOk ? 0 : kGraceSeconds, status);
+    if (ended == 0) {
+      for (const pid_t rank : ranks) ::kill(rank, SIGTERM);
+      break;
     }
+    const auto rank = std::find(ranks.begin(), ranks.end(), ended);
+    if (rank == ranks.end()) break;
     if (WIFEXITED(status)) {
       worst = std::max(worst, WEXITSTATUS(status));
-      continue;
+    } else {
+      fmt::print(stderr, "allnorm: rank {} was killed by signal {} ({})\n", rank - ranks.begin(), WTERMSIG(status),
+                 ::strsignal(WTERMSIG(status)));
+      worst = std::max(worst, kExitUnavailable);
     }
-    fmt::print(stderr, "allnorm: rank {} was killed by signal {} ({})\n", rank, WTERMSIG(status),
-               ::strsignal(WTERMSIG(status)));
-    worst = std::max(worst, kExitUnavailable);
+    *rank = 0;
   }
   return worst;
+}
+
+void end_with_parent() {
+  const char* group = Env::process_getter()("MASTER_PORT");
+  if (group == nullptr || std::string(group) != fmt::format("{}{}", kGroupPrefix, ::getppid())) return;
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
 }  // namespace allnorm::tools

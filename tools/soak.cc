@@ -1,7 +1,6 @@
 // `allnorm soak`: random calls on GPUs for long, in graphs and one by one, each output checked on the device.
 #include "soak.h"
 
-#include <limits>
 #include <memory>
 
 #include "command.h"
@@ -12,7 +11,7 @@ namespace allnorm::tools {
 
 Run add_soak(CLI::App& app) {
   const auto options = std::make_shared<SoakOptions>();
-  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  constexpr std::int64_t kMost = 1'000'000'000'000'000;
   add_integer(app, "--calls", options->calls, 1, kMost,
               "Calls of each rank, default 1000000; rounded up to blocks of 100");
   add_integer(app, "--seconds", options->seconds, 0, 1'000'000,
@@ -36,7 +35,11 @@ Run add_soak(CLI::App& app) {
       "  allnorm soak\n"
       "  allnorm soak --spawn 2 --calls 10000000 --seconds 540\n"
       "  torchrun --nproc-per-node 2 --no-python allnorm soak --seed 7");
-  return [options] { return options->spawn > 0 ? spawn_ranks(options->spawn) : run_soak(*options); };
+  return [options] {
+    if (options->spawn > 0) return spawn_ranks(options->spawn);
+    end_with_parent();
+    return run_soak(*options);
+  };
 }
 
 }  // namespace allnorm::tools

@@ -147,8 +147,7 @@ class Soak {
     parallel_for(cases_.size(), host_threads(), [&](std::size_t i, unsigned) {
       expected[i] = digest_of(calls::expected_outputs(cases_[i], placements[i], cases_[i].seed));
     });
-    Preparer(world_).prepare(cases_);
-    session_.prepare();
+    prepare_calls();
     make_blocks(expected);
     session_.wait();
     session_.meet();
@@ -186,6 +185,21 @@ class Soak {
   }
 
  private:
+  /// The kernels of all calls at once, on several threads; then what is left, which loads quickly.
+  void prepare_calls() {
+    for (int rank = 0; rank < session_.size(); ++rank) {
+      std::vector<FusedCall> fused;
+      for (std::size_t i = 0; i < cases_.size(); ++i) {
+        const AnyCall call = session_.call(i, rank);
+        if (const auto* one = std::get_if<FusedCall>(&call)) fused.push_back(*one);
+      }
+      PrepareOptions options;
+      options.parallel = static_cast<int>(host_threads());
+      allnorm::prepare(session_.workspace(rank), fused, options);
+    }
+    session_.prepare();
+  }
+
   void make_blocks(const std::vector<std::uint64_t>& expected) {
     std::mt19937_64 random(seed_ + 2);
     for (std::size_t first = 0; first < cases_.size(); first += kBlock) {

@@ -81,10 +81,14 @@ Enum to_enum(std::int32_t number, std::initializer_list<Enum> allowed, const cha
 DataType to_data_type(allnorm_data_type number, const char* argument);
 Strategy to_strategy(allnorm_strategy number, const char* argument);
 
+/// Of a world in a group: without devices.
+WorldOptions read_group_world_options(const allnorm_world_options* given);
+
 /// A handle is the C++ object's address under another name.
 inline Context* from_handle(allnorm_context* handle) { return reinterpret_cast<Context*>(handle); }
 inline Buffer* from_handle(allnorm_buffer* handle) { return reinterpret_cast<Buffer*>(handle); }
 inline World* from_handle(allnorm_world* handle) { return reinterpret_cast<World*>(handle); }
+inline Bootstrap* from_handle(allnorm_group* handle) { return reinterpret_cast<Bootstrap*>(handle); }
 inline Workspace* from_handle(allnorm_workspace* handle) { return reinterpret_cast<Workspace*>(handle); }
 inline const Context* from_handle(const allnorm_context* handle) { return reinterpret_cast<const Context*>(handle); }
 inline const Buffer* from_handle(const allnorm_buffer* handle) { return reinterpret_cast<const Buffer*>(handle); }

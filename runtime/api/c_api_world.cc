@@ -22,20 +22,29 @@ allnorm_world_options world_defaults() {
   return value;
 }
 
-WorldOptions read_world_options(const allnorm_world_options* given) {
-  const allnorm_world_options from = read_struct(given, kSmallestWorldOptions, world_defaults(), "options");
-  if (from.world_size < 1 || from.world_size > kMaxWorldSize) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("options.world_size: {} was given; allowed are 1 to {}", from.world_size, kMaxWorldSize));
-  }
-  require_pointer(from.devices, "options.devices");
+void check_world_size(std::int32_t world_size) {
+  if (world_size >= 1 && world_size <= kMaxWorldSize) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("options.world_size: {} was given; allowed are 1 to {}", world_size, kMaxWorldSize));
+}
+
+/// All but the devices.
+WorldOptions read_sizes(const allnorm_world_options& from) {
   WorldOptions to;
-  to.devices.assign(from.devices, from.devices + from.world_size);
   to.max_row_bytes = from.max_row_bytes;
   to.max_tokens_one_shot = from.max_tokens_one_shot;
   to.max_tokens_two_shot = from.max_tokens_two_shot;
   if (from.timeout_seconds != ALLNORM_DEFAULT_TIMEOUT) to.timeout_seconds = from.timeout_seconds;
   to.multicast = from.multicast != 0;
+  return to;
+}
+
+WorldOptions read_world_options(const allnorm_world_options* given) {
+  const allnorm_world_options from = read_struct(given, kSmallestWorldOptions, world_defaults(), "options");
+  check_world_size(from.world_size);
+  require_pointer(from.devices, "options.devices");
+  WorldOptions to = read_sizes(from);
+  to.devices.assign(from.devices, from.devices + from.world_size);
   return to;
 }
 
@@ -62,6 +71,19 @@ allnorm_workspace_status to_c(const WorkspaceStatus& from) {
 }
 
 }  // namespace
+
+WorldOptions read_group_world_options(const allnorm_world_options* given) {
+  const allnorm_world_options from = read_struct(given, kSmallestWorldOptions, world_defaults(), "options");
+  if (from.devices != nullptr || from.world_size != 0) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("options.devices, options.world_size: devices, or a world_size of {}, were given; in a group "
+                    "leave both 0, the group has them",
+                    from.world_size));
+  }
+  return read_sizes(from);
+}
+
 }  // namespace allnorm::c_api
 
 using namespace allnorm;
@@ -125,7 +147,10 @@ allnorm_status allnorm_workspace_max_tokens(const allnorm_workspace* workspace, 
 allnorm_status allnorm_workspace_required_bytes(const allnorm_world_options* options, int64_t* bytes) {
   return guarded([&] {
     require_pointer(bytes, "bytes");
-    *bytes = Workspace::required_bytes(read_world_options(options));
+    const allnorm_world_options given = read_struct(options, kSmallestWorldOptions, world_defaults(), "options");
+    check_world_size(given.world_size);
+    *bytes = given.devices == nullptr ? Workspace::required_bytes(read_sizes(given), given.world_size)
+                                      : Workspace::required_bytes(read_world_options(options));
   });
 }
 

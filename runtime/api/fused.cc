@@ -103,8 +103,15 @@ void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, S
   plan.kernel->launch(clusters, &params, stream);
 }
 
+[[noreturn]] void refuse_suspended() {
+  throw Error(ErrorCode::kInvalidArgument,
+              "workspace: it is suspended, and its memory was given back; World::resume() "
+              "must come first");
+}
+
 template <typename Call>
 void run(Workspace::Impl& workspace, const Call& call, Stream stream) {
+  if (workspace.suspended) refuse_suspended();
   if (call.input.rows == 0) return;
   Spec spec = spec_of(workspace, call);
   choose(workspace, call.input.rows, call.strategy, spec);

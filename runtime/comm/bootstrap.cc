@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "allnorm/error.h"
+#include "allnorm/types.h"
 #include "comm/unix_bootstrap.h"
+#include "comm/vote.h"
 #include "env/launched_rank.h"
 
 namespace allnorm {
@@ -21,6 +23,8 @@ std::optional<LaunchedRank> launched_here() { return launched_rank(Env::process_
 }  // namespace
 
 Bootstrap::~Bootstrap() = default;
+
+std::string Bootstrap::host_directory() const { return {}; }
 
 void Bootstrap::barrier() { all_gather({}); }
 
@@ -45,6 +49,10 @@ HostGroup launched_group() {
                 "this process is no rank: start it with torchrun or mpirun, which set RANK and WORLD_SIZE, "
                 "OMPI_COMM_WORLD_RANK and _SIZE, or PMI_RANK and PMI_SIZE");
   }
+  if (launched->world_size > kMaxWorldSize) {
+    throw Error(ErrorCode::kUnsupported, fmt::format("{} has started {} processes; a group has at most {} ranks",
+                                                     launched->launcher, launched->world_size, kMaxWorldSize));
+  }
   if (launched->ranks_on_host != launched->world_size) {
     throw Error(
         ErrorCode::kUnsupported,
@@ -65,7 +73,9 @@ bool is_launched_rank() {
 }
 
 CallbackBootstrap::CallbackBootstrap(int rank, int world_size, AllGather all_gather)
-    : rank_(rank), world_size_(world_size), all_gather_(std::move(all_gather)) {}
+    : rank_(rank), world_size_(world_size), all_gather_(std::move(all_gather)) {
+  check_place(*this);
+}
 
 CallbackBootstrap::~CallbackBootstrap() = default;
 

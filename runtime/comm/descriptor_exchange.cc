@@ -40,7 +40,9 @@ class Letterbox {
   void open(const std::string& directory) {
     std::string reason;
     cache::FileSystem& files = cache::FileSystem::real();
-    if (!files.make_private_directories(directory, reason)) fail(reason);
+    if (!files.make_private_directories(directory, reason) || !files.is_private_directory(directory, reason)) {
+      fail(reason);
+    }
     std::string name = directory + "/allnorm-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) {
       fail(fmt::format("cannot make a folder in {}: {}", directory, std::generic_category().message(errno)));

@@ -39,50 +39,56 @@ std::string two_hosts(const std::vector<std::string>& hosts) {
   return {};
 }
 
+/// Makes memory, or renews what is there, and lets each rank map that of all others.
 class Sharing {
  public:
-  Sharing(Bootstrap& bootstrap, Device& device, std::size_t bytes)
-      : bootstrap_(bootstrap), device_(device), bytes_(bytes) {
+  Sharing(Bootstrap& bootstrap, Device& device, std::size_t bytes, GroupMemory& memory)
+      : bootstrap_(bootstrap), device_(device), bytes_(bytes), memory_(memory) {
     memory_.of_ranks.resize(static_cast<std::size_t>(bootstrap.world_size()));
   }
 
-  GroupMemory by_fabric() {
+  void by_fabric() {
     memory_.kind = Kind::kFabric;
     std::string handle;
-    do_together(bootstrap_, "share memory by fabric handle", [&] {
-      own() = device_.allocate_shareable(bytes_, Kind::kFabric);
-      handle = device_.export_memory(*own(), Kind::kFabric).fabric;
-    });
+    do_together(bootstrap_, "share memory by fabric handle", [&] { handle = make_own().fabric; });
     std::vector<std::string> handles = bootstrap_.all_gather(handle);
     do_together(bootstrap_, "map the others' memory by fabric handle", [&] {
       map([&](std::size_t rank) { return MemoryHandle{Kind::kFabric, std::move(handles[rank]), Descriptor()}; });
     });
-    return std::move(memory_);
   }
 
-  GroupMemory by_descriptor(const ExchangePlace& place) {
+  void by_descriptor(const ExchangePlace& place) {
     memory_.kind = Kind::kDescriptor;
     MemoryHandle handle;
-    do_together(bootstrap_, "share memory by file descriptor", [&] {
-      own() = device_.allocate_shareable(bytes_, Kind::kDescriptor);
-      handle = device_.export_memory(*own(), Kind::kDescriptor);
-    });
+    do_together(bootstrap_, "share memory by file descriptor", [&] { handle = make_own(); });
     std::vector<Descriptor> descriptors = exchange_descriptors(bootstrap_, handle.descriptor.get(), place);
     do_together(bootstrap_, "map the others' memory", [&] {
       map([&](std::size_t rank) { return MemoryHandle{Kind::kDescriptor, {}, std::move(descriptors[rank])}; });
     });
-    return std::move(memory_);
   }
 
  private:
-  std::unique_ptr<DeviceMemory>& own() { return memory_.of_ranks[static_cast<std::size_t>(bootstrap_.rank())]; }
+  MemoryHandle make_own() {
+    std::shared_ptr<DeviceMemory>& own = memory_.of_ranks[static_cast<std::size_t>(bootstrap_.rank())];
+    if (own == nullptr) {
+      own = device_.allocate_shareable(bytes_, memory_.kind);
+    } else {
+      device_.renew_pages(*own);
+    }
+    return device_.export_memory(*own, memory_.kind);
+  }
 
   template <typename HandleOf>
   void map(const HandleOf& handle_of) {
     for (std::size_t rank = 0; rank < memory_.of_ranks.size(); rank++) {
       if (static_cast<int>(rank) == bootstrap_.rank()) continue;
       try {
-        memory_.of_ranks[rank] = device_.import_memory(handle_of(rank), bytes_);
+        std::shared_ptr<DeviceMemory>& of_rank = memory_.of_ranks[rank];
+        if (of_rank == nullptr) {
+          of_rank = device_.import_memory(handle_of(rank), bytes_);
+        } else {
+          device_.renew_pages(*of_rank, handle_of(rank));
+        }
       } catch (const Error& error) {
         throw Error(error.code(), fmt::format("that of rank {}: {}", rank, error.what()));
       }
@@ -92,7 +98,7 @@ class Sharing {
   Bootstrap& bootstrap_;
   Device& device_;
   std::size_t bytes_;
-  GroupMemory memory_;
+  GroupMemory& memory_;
 };
 
 }  // namespace
@@ -100,21 +106,51 @@ class Sharing {
 GroupMemory share_memory(Bootstrap& bootstrap, Device& device, std::size_t bytes, const ExchangePlace& place) {
   const std::vector<std::string> hosts = bootstrap.all_gather(host_name());
   std::string no_fabric;
+  GroupMemory memory;
   try {
-    return Sharing(bootstrap, device, bytes).by_fabric();
+    Sharing(bootstrap, device, bytes, memory).by_fabric();
+    return memory;
   } catch (const Error& error) {
     // A group that is broken has no second way.
     if (error.code() == ErrorCode::kPeer) throw;
     no_fabric = error.what();
   }
-  if (const std::string apart = two_hosts(hosts); !apart.empty()) {
+  const std::string apart = two_hosts(hosts);
+  // Not for want of a way to share it.
+  if (!apart.empty() && no_fabric.find("CUDA_ERROR_OUT_OF_MEMORY") != std::string::npos) {
+    throw Error(ErrorCode::kDriver, no_fabric);
+  }
+  if (!apart.empty()) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{}, and between hosts memory is shared by fabric handles alone, but {}. Look at the IMEX "
                             "channels (/dev/nvidia-caps-imex-channels) and at nvidia-imex on every host",
                             apart, no_fabric));
   }
   log::debug("memory is shared by file descriptors, not by fabric handles: {}", no_fabric);
-  return Sharing(bootstrap, device, bytes).by_descriptor(place);
+  memory = {};
+  try {
+    Sharing(bootstrap, device, bytes, memory).by_descriptor(place);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kPeer) throw;
+    throw Error(error.code(), fmt::format("{}; and by fabric handle: {}", error.what(), no_fabric));
+  }
+  return memory;
+}
+
+void release_memory(Bootstrap& bootstrap, Device& device, GroupMemory& memory) {
+  do_together(bootstrap, "give its memory back", [&] {
+    for (const auto& of_rank : memory.of_ranks) device.release_pages(*of_rank);
+  });
+}
+
+void renew_memory(Bootstrap& bootstrap, Device& device, std::size_t bytes, const ExchangePlace& place,
+                  GroupMemory& memory) {
+  Sharing sharing(bootstrap, device, bytes, memory);
+  if (memory.kind == Kind::kFabric) {
+    sharing.by_fabric();
+  } else {
+    sharing.by_descriptor(place);
+  }
 }
 
 }  // namespace allnorm

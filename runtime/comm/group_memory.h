@@ -13,7 +13,7 @@
 namespace allnorm {
 
 struct GroupMemory {
-  std::vector<std::unique_ptr<DeviceMemory>> of_ranks;  ///< By rank, as mapped here; this rank's own among them.
+  std::vector<std::shared_ptr<DeviceMemory>> of_ranks;  ///< By rank, as mapped here; this rank's own among them.
   MemoryHandle::Kind kind = MemoryHandle::Kind::kDescriptor;
 };
 
@@ -21,6 +21,12 @@ struct GroupMemory {
 /// if all ranks are on one host. Throws the same error on all ranks, with nothing left behind: kUnsupported (why
 /// neither can be), kDriver, kPeer.
 GroupMemory share_memory(Bootstrap& bootstrap, Device& device, std::size_t bytes, const ExchangePlace& place);
+
+/// Gives all pages back, of all ranks; the addresses stay. No kernel may be running on any rank. Throws likewise.
+void release_memory(Bootstrap& bootstrap, Device& device, GroupMemory& memory);
+/// New pages, shared as before. Throws likewise; may then be tried again.
+void renew_memory(Bootstrap& bootstrap, Device& device, std::size_t bytes, const ExchangePlace& place,
+                  GroupMemory& memory);
 
 }  // namespace allnorm
 

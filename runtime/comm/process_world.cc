@@ -43,6 +43,8 @@ void check_all_agree(Bootstrap& bootstrap, Context::Impl& context, const Device&
   check_agreement(bootstrap, "device",
                   fmt::format("{} with {} multiprocessors", device.name(), device.multiprocessors()));
   check_agreement(bootstrap, "tuned table", table);
+  check_agreement(bootstrap, "timeout_seconds",
+                  fmt::format("{}", options.timeout_seconds.value_or(context.env().timeout_seconds)));
   check_agreement(
       bootstrap, "max_row_bytes, max_tokens_one_shot, max_tokens_two_shot",
       fmt::format("{}, {}, {}", options.max_row_bytes, options.max_tokens_one_shot, options.max_tokens_two_shot));
@@ -52,6 +54,7 @@ void check_all_agree(Bootstrap& bootstrap, Context::Impl& context, const Device&
 
 World::Impl::Impl(Context::Impl& context, Bootstrap& bootstrap, int device_number, const WorldOptions& given)
     : size_(bootstrap.world_size()), first_rank_(bootstrap.rank()), bootstrap_(&bootstrap) {
+  check_place(bootstrap);
   WorldOptions options = given;
   Device* device = nullptr;
   Context::Impl::ChosenTable table;
@@ -68,27 +71,27 @@ World::Impl::Impl(Context::Impl& context, Bootstrap& bootstrap, int device_numbe
     log::info("multicast was asked for and is not used, the ranks store to each peer: there is none between processes");
   }
 
-  GroupMemory memory = share_memory(bootstrap, *device, SymmetricLayout::of(options).total_bytes,
-                                    {context.env().meeting_dir, kExchangeTimeout});
+  meeting_dir_ = bootstrap.host_directory();
+  if (meeting_dir_.empty()) meeting_dir_ = context.env().meeting_dir;
+  group_ = share_memory(bootstrap, *device, SymmetricLayout::of(options).total_bytes, exchange_place());
   // The last step: whoever leaves it may call, and finds every rank's buffers empty.
   do_together(bootstrap, "prepare its workspace", [&] {
-    const auto own = static_cast<std::size_t>(first_rank_);
-    auto& of_ranks = memory.of_ranks;
+    const auto& of_ranks = group_.of_ranks;
     RankPlace place;
     place.rank = first_rank_;
     place.device = place.first_device = device;
     ranks_.push_back(std::make_unique<Workspace>(std::make_unique<Workspace::Impl>(
-        context, options, place, std::move(table.table), std::move(of_ranks[own]), nullptr)));
+        context, options, place, std::move(table.table), of_ranks[static_cast<std::size_t>(first_rank_)], nullptr)));
     Workspace::Impl& workspace = ranks_.front()->impl();
     for (std::size_t rank = 0; rank < of_ranks.size(); rank++) {
-      const DeviceMemory& mapped = rank == own ? *workspace.symmetric : *of_ranks[rank];
-      workspace.params.symmetric[rank] = static_cast<char*>(mapped.data());
+      workspace.params.symmetric[rank] = static_cast<char*>(of_ranks[rank]->data());
     }
-    of_peers_ = std::move(of_ranks);
   });
   log::info("rank {} of {}: memory is shared by {}", first_rank_, size_,
-            memory.kind == MemoryHandle::Kind::kFabric ? "fabric handle" : "file descriptor");
+            group_.kind == MemoryHandle::Kind::kFabric ? "fabric handle" : "file descriptor");
 }
+
+ExchangePlace World::Impl::exchange_place() const { return {meeting_dir_, kExchangeTimeout}; }
 
 World::World(Context& context, Bootstrap& bootstrap, int device, const WorldOptions& options)
     : impl_(std::make_unique<Impl>(context.impl(), bootstrap, device, options)) {}

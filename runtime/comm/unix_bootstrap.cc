@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +43,12 @@ void check(const UnixGroup& group) {
                        return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
                      });
   if (!group.directory.starts_with('/')) refuse("directory", group.directory, "an absolute path");
+  constexpr std::size_t kLongestPath = sizeof(sockaddr_un::sun_path) - 1;
+  const std::size_t path = group.directory.size() + group.session.size() + std::strlen("/.socket");
+  if (path > kLongestPath) {
+    refuse("directory", fmt::format("{}, {} bytes with the session {}", group.directory, path, group.session),
+           fmt::format("at most {}: choose a shorter directory", kLongestPath));
+  }
   if (!named) refuse("session", group.session, "letters, digits, '.', '_' and '-'");
   if (group.world_size < 1 || group.world_size > kMaxWorldSize) {
     refuse("world_size", fmt::format("{}", group.world_size), fmt::format("1 to {}", kMaxWorldSize));

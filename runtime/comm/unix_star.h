@@ -19,6 +19,7 @@ class StarOfSockets final : public Bootstrap {
 
   int rank() const noexcept override { return group_.rank; }
   int world_size() const noexcept override { return group_.world_size; }
+  std::string host_directory() const override { return group_.directory; }
   std::vector<std::string> all_gather(std::string_view mine) override;
 
   /// How long this rank waits for another: rank 0 for the group's timeout, the others so much longer that they hear of

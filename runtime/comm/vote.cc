@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
+#include <charconv>
 #include <exception>
 #include <vector>
 
 #include "allnorm/error.h"
+#include "allnorm/types.h"
 
 namespace allnorm {
 namespace {
@@ -34,9 +35,22 @@ void do_together(Bootstrap& bootstrap, std::string_view what, const std::functio
     const std::string& vote = votes[rank];
     if (vote.empty()) continue;
     const std::size_t space = vote.find(' ');
-    const auto code = static_cast<ErrorCode>(std::atoi(vote.c_str()));
+    int number = 0;
+    const auto [stop, error] = std::from_chars(vote.data(), vote.data() + vote.size(), number);
+    if (error != std::errc() || number <= 0 || space == std::string::npos || stop != vote.data() + space) {
+      throw Error(ErrorCode::kPeer, fmt::format("rank {} does something else than to {}", rank, what));
+    }
+    const auto code = static_cast<ErrorCode>(number);
     throw Error(code, fmt::format("rank {} could not {}: {}", rank, what, vote.substr(space + 1)));
   }
+}
+
+void check_place(const Bootstrap& bootstrap) {
+  const int ranks = bootstrap.world_size();
+  if (ranks >= 1 && ranks <= kMaxWorldSize && bootstrap.rank() >= 0 && bootstrap.rank() < ranks) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("rank, world_size: {}, {} were given; allowed are 1 to {} ranks, and one of them",
+                          bootstrap.rank(), ranks, kMaxWorldSize));
 }
 
 void check_agreement(Bootstrap& bootstrap, std::string_view name, const std::string& value) {

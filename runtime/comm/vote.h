@@ -15,6 +15,9 @@ namespace allnorm {
 /// free.
 void do_together(Bootstrap& bootstrap, std::string_view what, const std::function<void()>& work);
 
+/// Throws kInvalidArgument unless there are 1 to 72 ranks, of which this is one: before anything is done together.
+void check_place(const Bootstrap& bootstrap);
+
 /// Throws kInvalidArgument on every rank, with the first two that differ, unless all have given the same value.
 void check_agreement(Bootstrap& bootstrap, std::string_view name, const std::string& value);
 

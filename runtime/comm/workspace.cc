@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 
 #include "comm/workspace_impl.h"
@@ -112,7 +113,7 @@ SymmetricLayout SymmetricLayout::of(const WorldOptions& options) {
 }
 
 Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_options, const RankPlace& place,
-                      std::optional<Table> table, std::unique_ptr<DeviceMemory> own_memory,
+                      std::optional<Table> table, std::shared_ptr<DeviceMemory> own_memory,
                       const DeviceMemory* multicast)
     : context(shared_context),
       options(world_options),
@@ -172,7 +173,23 @@ std::int64_t Workspace::required_bytes(const WorldOptions& options) {
   return static_cast<std::int64_t>(SymmetricLayout::of(options).total_bytes);
 }
 
+std::int64_t Workspace::required_bytes(const WorldOptions& options, int world_size) {
+  if (world_size < 1 || world_size > kMaxWorldSize) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("world_size: {} was given; 1 to {} is allowed", world_size, kMaxWorldSize));
+  }
+  WorldOptions of_group = options;
+  of_group.devices.assign(static_cast<std::size_t>(world_size), 0);
+  check_sizes(of_group);
+  return static_cast<std::int64_t>(SymmetricLayout::of(of_group).total_bytes);
+}
+
 WorkspaceStatus Workspace::status() const {
+  if (impl_->suspended) {
+    WorkspaceStatus status;
+    status.message = "suspended: World::resume() brings its memory back";
+    return status;
+  }
   Control control{};
   impl_->device().copy_to_host(&control, impl_->symmetric->data(), sizeof(control));
   if (control.poison == 0) {
@@ -193,17 +210,27 @@ WorkspaceStatus Workspace::status() const {
 }
 
 void Workspace::abort() {
-  for (int rank = 0; rank < impl_->world_size; rank++) {
+  if (impl_->suspended) return;
+  // This rank's own first: a peer may be out of reach, and then so are some others, but not all.
+  std::exception_ptr unreachable;
+  for (int i = 0; i < impl_->world_size; i++) {
+    const int rank = (impl_->rank + i) % impl_->world_size;
     auto* peer = reinterpret_cast<Control*>(impl_->params.symmetric[rank]);
-    std::uint32_t poison = 0;
-    impl_->device().copy_to_host(&poison, &peer->poison, sizeof(poison));
-    // A report that is there already says more.
-    if (poison == 0) impl_->device().copy_to_device(&peer->poison, &kAbortedByHost, sizeof(kAbortedByHost));
+    try {
+      std::uint32_t poison = 0;
+      impl_->device().copy_to_host(&poison, &peer->poison, sizeof(poison));
+      // A report that is there already says more.
+      if (poison == 0) impl_->device().copy_to_device(&peer->poison, &kAbortedByHost, sizeof(kAbortedByHost));
+    } catch (const Error&) {
+      if (!unreachable) unreachable = std::current_exception();
+    }
   }
+  if (unreachable) std::rethrow_exception(unreachable);
 }
 
 void Workspace::set_timeout(double seconds) {
   impl_->timeout_nanoseconds = to_nanoseconds(seconds);
+  if (impl_->suspended) return;  // resume() sets it
   auto* control = static_cast<Control*>(impl_->symmetric->data());
   impl_->device().copy_to_device(&control->timeout_nanoseconds, &impl_->timeout_nanoseconds,
                                  sizeof(impl_->timeout_nanoseconds));

@@ -49,7 +49,7 @@ class Workspace::Impl {
  public:
   /// `table`: the same for all ranks. `multicast` stands for the symmetric memory of all ranks, or is null.
   Impl(Context::Impl& context, const WorldOptions& options, const RankPlace& place, std::optional<Table> table,
-       std::unique_ptr<DeviceMemory> symmetric, const DeviceMemory* multicast);
+       std::shared_ptr<DeviceMemory> symmetric, const DeviceMemory* multicast);
 
   /// Sentinels everywhere, state and control zeroed, the timeout kept. No kernel may be running.
   void renew();
@@ -75,7 +75,8 @@ class Workspace::Impl {
   /// Rows that a call of each strategy may have, for rows that fit a slot.
   const TokenCapacity capacity;
 
-  const std::unique_ptr<DeviceMemory> symmetric;
+  const std::shared_ptr<DeviceMemory> symmetric;
+  bool suspended = false;                ///< Its memory was given back: nothing may be called.
   std::unique_ptr<DeviceMemory> states;  ///< One-shot rows, then two-shot rows.
   KernelParams params{};                 ///< All that does not change from call to call, filled once.
   PlanCache plans;

@@ -114,6 +114,7 @@ void World::Impl::renew() {
 }
 
 void World::Impl::reset() {
+  if (ranks_.front()->impl().suspended) return resume();
   if (bootstrap_ == nullptr) {
     ranks_.front()->abort();
     synchronize();
@@ -126,6 +127,34 @@ void World::Impl::reset() {
     synchronize();
   });
   do_together(*bootstrap_, "renew its workspace", [&] { renew(); });
+}
+
+void World::Impl::suspend() {
+  if (ranks_.front()->impl().suspended) return;
+  if (multicast_ != nullptr) {
+    throw Error(ErrorCode::kUnsupported, "suspend: a World that stores by multicast cannot give its memory back");
+  }
+  if (bootstrap_ == nullptr) {
+    synchronize();
+    for (const auto& rank : ranks_) rank->impl().device().release_pages(*rank->impl().symmetric);
+  } else {
+    do_together(*bootstrap_, "end its calls", [&] { synchronize(); });
+    release_memory(*bootstrap_, ranks_.front()->impl().device(), group_);
+  }
+  for (const auto& rank : ranks_) rank->impl().suspended = true;
+}
+
+void World::Impl::resume() {
+  if (!ranks_.front()->impl().suspended) return;
+  if (bootstrap_ == nullptr) {
+    for (const auto& rank : ranks_) rank->impl().device().renew_pages(*rank->impl().symmetric);
+    renew();
+  } else {
+    const Workspace::Impl& own = ranks_.front()->impl();
+    renew_memory(*bootstrap_, own.device(), own.layout.total_bytes, exchange_place(), group_);
+    do_together(*bootstrap_, "renew its workspace", [&] { renew(); });
+  }
+  for (const auto& rank : ranks_) rank->impl().suspended = false;
 }
 
 World::World(Context& context, const WorldOptions& options) : impl_(std::make_unique<Impl>(context.impl(), options)) {}
@@ -148,5 +177,7 @@ Workspace& World::rank(int rank) {
 Workspace& World::own() noexcept { return *impl_->ranks().front(); }
 
 void World::reset() { impl_->reset(); }
+void World::suspend() { impl_->suspend(); }
+void World::resume() { impl_->resume(); }
 
 }  // namespace allnorm

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "allnorm/bootstrap.h"
+#include "comm/group_memory.h"
 #include "comm/workspace_impl.h"
 
 namespace allnorm {
@@ -24,17 +25,21 @@ class World::Impl {
   int first_rank() const noexcept { return first_rank_; }
   std::vector<std::unique_ptr<Workspace>>& ranks() noexcept { return ranks_; }
   void reset();
+  void suspend();
+  void resume();
 
  private:
   void synchronize();
   void renew();
+  ExchangePlace exchange_place() const;
 
   int size_ = 0;
   int first_rank_ = 0;
-  Bootstrap* bootstrap_ = nullptr;                       ///< Null where all ranks are here.
-  std::vector<std::unique_ptr<DeviceMemory>> of_peers_;  ///< Other processes' symmetric memory.
-  std::vector<std::unique_ptr<Workspace>> ranks_;        ///< Of this process: first_rank_ and the next ones.
-  std::unique_ptr<DeviceMemory> multicast_;              // after the ranks: it is unmapped before what it stands for
+  Bootstrap* bootstrap_ = nullptr;  ///< Null where all ranks are here.
+  std::string meeting_dir_;
+  GroupMemory group_;                              ///< The processes' memory.
+  std::vector<std::unique_ptr<Workspace>> ranks_;  ///< Of this process: first_rank_ and the next ones.
+  std::unique_ptr<DeviceMemory> multicast_;        // after the ranks: it is unmapped before what it stands for
 };
 
 }  // namespace allnorm

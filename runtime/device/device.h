@@ -77,6 +77,12 @@ class Device {
   virtual MemoryHandle export_memory(const DeviceMemory& memory, MemoryHandle::Kind kind) = 0;
   /// Another process's memory, of which it asked for so many bytes; for this device to store into.
   virtual std::unique_ptr<DeviceMemory> import_memory(const MemoryHandle& handle, std::size_t bytes) = 0;
+  /// Gives the pages of symmetric, shareable or imported memory back, and keeps the addresses.
+  virtual void release_pages(DeviceMemory& memory) = 0;
+  /// New pages at the same addresses, with nothing in them: this device's own, or those behind another process's
+  /// handle.
+  virtual void renew_pages(DeviceMemory& memory) = 0;
+  virtual void renew_pages(DeviceMemory& memory, const MemoryHandle& handle) = 0;
   /// An address that stands for the same place in the symmetric memory of each rank; null where there is no multicast.
   virtual std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> of_ranks, std::size_t bytes) = 0;
   /// Beside kernels that run: neither waits for a spinning kernel.

@@ -6,7 +6,6 @@
 #include <charconv>
 
 #include "allnorm/error.h"
-#include "allnorm/types.h"
 
 namespace allnorm {
 namespace {
@@ -20,7 +19,8 @@ struct Launcher {
   const char* restart;
 };
 
-// The MPIs first: an MPI program may well have set RANK for torch.distributed itself.
+// The MPIs first: an MPI program may well have set RANK for torch.distributed itself. But torchrun under an MPI sets
+// TORCHELASTIC_RUN_ID, and each of its processes inherits the MPI's variables, which are torchrun's own.
 constexpr Launcher kLaunchers[] = {
     {"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "PMIX_NAMESPACE",
      nullptr},
@@ -56,11 +56,14 @@ std::string as_session(std::string name) {
 }  // namespace
 
 std::optional<LaunchedRank> launched_rank(const Env::Getter& get, long parent) {
+  const bool by_torchrun = !text(get, "TORCHELASTIC_RUN_ID").empty();
   for (const Launcher& launcher : kLaunchers) {
+    if (by_torchrun && launcher.restart == nullptr) continue;
     if (text(get, launcher.rank).empty() || text(get, launcher.world_size).empty()) continue;
     LaunchedRank launched;
     launched.launcher = launcher.name;
-    launched.world_size = number(get, launcher.world_size, 1, kMaxWorldSize);
+    constexpr int kMostProcesses = 1'000'000;
+    launched.world_size = number(get, launcher.world_size, 1, kMostProcesses);
     launched.rank = number(get, launcher.rank, 0, launched.world_size - 1);
     launched.ranks_on_host = launched.world_size;
     if (!text(get, launcher.ranks_on_host).empty()) {

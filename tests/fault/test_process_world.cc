@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "allnorm/allnorm_c.h"
 #include "allnorm/bootstrap.h"
 #include "allnorm/error.h"
 #include "allnorm/workspace.h"
@@ -213,6 +214,55 @@ TEST_CASE("a failed fabric handle is no failure where descriptors reach all rank
   for (const RankOutcome& outcome : outcomes) CHECK(outcome.text == "ABC");
 }
 
+TEST_CASE("a suspended World gives its memory back, and comes back at the same addresses, also after a failed try") {
+  for (const char* fabric : {"0", "1"}) {
+    for (const std::string& failing : {std::string(), std::string(*fabric == '1' ? "cuMemCreate:2" : "cuMemCreate:3"),
+                                       std::string("cuMemMap:4"), std::string("cuMemImportFromShareableHandle:3")}) {
+      const Folder folder;
+      const auto outcomes = run_ranks(3, [&](int rank) {
+        use_stub(folder, rank == 1 ? failing : "");
+        ::setenv("ALLNORM_STUB_FABRIC", fabric, 1);
+        return with_leaks([&] {
+          const auto bootstrap = meet_on_host(group_of(rank, 3));
+          Context context({.device = "cuda"});
+          World world(context, *bootstrap, rank, small_world());
+          std::string all = visit_all(*bootstrap, world);
+          std::vector<char*> before;
+          for (int other = 0; other < 3; other++) before.push_back(memory_of(world.own(), other));
+          const int live = stub_live();
+          bootstrap->barrier();
+          world.suspend();
+          world.suspend();  // twice is once
+          all += fmt::format(" {} fewer", live - stub_live());
+          if (world.own().status().message.find("suspended") == std::string::npos) all += " status";
+          for (;;) {
+            try {
+              world.resume();
+              break;
+            } catch (const Error& error) {
+              all += std::string(" failed");
+            }
+          }
+          for (int other = 0; other < 3; other++) {
+            if (memory_of(world.own(), other) != before[static_cast<std::size_t>(other)]) all += " moved";
+          }
+          bootstrap->barrier();
+          return all + " " + visit_all(*bootstrap, world);
+        });
+      });
+      for (const RankOutcome& outcome : outcomes) {
+        INFO("fabric " << fabric << ", " << failing);
+        // Of each rank the pages and their mapping.
+        const bool fails = outcome.text.find(" failed") != std::string::npos;
+        CHECK(outcome.text == std::string("ABC 6 fewer") + (fails ? " failed" : "") + " ABC");
+        CHECK(outcome.text == outcomes[0].text);
+        CHECK(outcome.open_files == 0);
+        CHECK(fails == !failing.empty());
+      }
+    }
+  }
+}
+
 TEST_CASE("ranks that were given different worlds, or the same GPU, are told so") {
   const auto said = [](const std::function<std::string(int, Bootstrap&)>& work) {
     const Folder folder;
@@ -300,6 +350,72 @@ TEST_CASE("two groups in one process, and two hundred worlds one after the other
     CHECK(outcome.text == "ABAB");
     CHECK(outcome.open_files == 0);
   }
+}
+
+TEST_CASE("C: ranks meet on a host or by the program's own gather, and have a world together") {
+  const Folder folder;
+  const auto outcomes = run_ranks(2, [&](int rank) {
+    use_stub(folder);
+    return with_leaks([&] {
+      const std::string directory = folder / "c";
+      std::string all;
+      allnorm_group* on_host = nullptr;
+      const auto say = [&](const char* what, allnorm_status status) {
+        if (status != ALLNORM_OK) all += fmt::format("{}: {}; ", what, allnorm_last_error_message());
+      };
+      say("meet", allnorm_group_meet_on_host(rank, 2, "c", directory.c_str(), kTimeoutSeconds, &on_host));
+      const auto host = meet_on_host(group_of(rank, 2, "gather"));
+      // A gather of blocks of equal size, as MPI's.
+      const auto function = [](void* user, const void* mine, std::size_t bytes, void* to) -> std::int32_t {
+        auto& bootstrap = *static_cast<Bootstrap*>(user);
+        std::size_t offset = 0;
+        for (const std::string& one : bootstrap.all_gather({static_cast<const char*>(mine), bytes})) {
+          std::memcpy(static_cast<char*>(to) + offset, one.data(), one.size());
+          offset += bytes;
+        }
+        return 0;
+      };
+      allnorm_group* by_gather = nullptr;
+      say("gather", allnorm_group_from_all_gather(rank, 2, function, host.get(), &by_gather));
+      allnorm_context_options context_options;
+      allnorm_context_options_init(&context_options);
+      context_options.device = "cuda";
+      allnorm_context* context = nullptr;
+      say("context", allnorm_context_create(&context_options, &context));
+      allnorm_world_options options;
+      allnorm_world_options_init(&options);
+      options.max_row_bytes = 4096;
+      options.max_tokens_one_shot = 4;
+      for (allnorm_group* group : {on_host, by_gather}) {
+        allnorm_world* world = nullptr;
+        allnorm_workspace* workspace = nullptr;
+        say("world", allnorm_world_create_in_group(context, group, rank, &options, &world));
+        say("own", allnorm_world_own(world, &workspace));
+        say("suspend", allnorm_world_suspend(world));
+        say("resume", allnorm_world_resume(world));
+        say("reset", allnorm_world_reset(world));
+        say("other", allnorm_world_rank(world, 1 - rank, &workspace));
+        allnorm_world_destroy(world);
+      }
+      options.world_size = 2;
+      allnorm_world* world = nullptr;
+      say("sizes", allnorm_world_create_in_group(context, on_host, rank, &options, &world));
+      say("function", allnorm_group_from_all_gather(0, 2, nullptr, nullptr, &by_gather));
+      say("rank", allnorm_group_from_all_gather(2, 2, function, nullptr, &by_gather));
+      allnorm_group_destroy(by_gather);
+      allnorm_group_destroy(on_host);
+      allnorm_context_destroy(context);
+      return all;
+    });
+  });
+  const std::string other = "other: rank: 1 was given; 0, this process's own, is allowed; ";
+  CHECK(outcomes[0].text ==
+        other + other +
+            "sizes: options.devices, options.world_size: devices, or a world_size of 2, were given; in "
+            "a group leave both 0, the group has them; function: function: NULL was given; a function "
+            "is needed; rank: rank, world_size: 2, 2 were given; allowed are 1 to 72 ranks, and one of "
+            "them; ");
+  for (const RankOutcome& outcome : outcomes) CHECK(outcome.open_files == 0);
 }
 
 }  // namespace allnorm

@@ -65,8 +65,9 @@ void Session::begin(Bootstrap& bootstrap, const WorldOptions& options) {
   first_rank_ = bootstrap.rank();
   WorldOptions of_group = options;
   of_group.devices.clear();
-  world_ = std::make_unique<World>(shared_context(), bootstrap, first_rank_, of_group);
-  ranks_.push_back(std::make_unique<Rank>(Gpu::at(first_rank_)));
+  const int device = Gpu::count() == 1 ? 0 : first_rank_;
+  world_ = std::make_unique<World>(shared_context(), bootstrap, device, of_group);
+  ranks_.push_back(std::make_unique<Rank>(Gpu::at(device)));
 }
 
 void Session::meet() {

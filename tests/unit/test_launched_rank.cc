@@ -66,12 +66,25 @@ TEST_CASE("ranks that make no sense are refused by the variable's name") {
     return error_of(ErrorCode::kInvalidEnvironment, [&] { launched(variables); });
   };
   CHECK(refused({{"RANK", "2"}, {"WORLD_SIZE", "2"}}) == "RANK=\"2\" is not allowed: it must be a number from 0 to 1");
-  CHECK(refused({{"RANK", "0"}, {"WORLD_SIZE", "73"}}) ==
-        "WORLD_SIZE=\"73\" is not allowed: it must be a number from 1 to 72");
+  CHECK(refused({{"RANK", "0"}, {"WORLD_SIZE", "0"}}) ==
+        "WORLD_SIZE=\"0\" is not allowed: it must be a number from 1 to 1000000");
   CHECK(refused({{"PMI_RANK", "1x"}, {"PMI_SIZE", "2"}}) ==
         "PMI_RANK=\"1x\" is not allowed: it must be a number from 0 to 1");
   CHECK(refused({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_WORLD_SIZE", "3"}}) ==
         "LOCAL_WORLD_SIZE=\"3\" is not allowed: it must be a number from 1 to 2");
+}
+
+TEST_CASE("torchrun that an MPI has started is torchrun") {
+  const auto both = launched({{"OMPI_COMM_WORLD_RANK", "0"},
+                              {"OMPI_COMM_WORLD_SIZE", "1"},
+                              {"PMI_RANK", "0"},
+                              {"PMI_SIZE", "1"},
+                              {"TORCHELASTIC_RUN_ID", "none"},
+                              {"RANK", "5"},
+                              {"WORLD_SIZE", "8"}});
+  REQUIRE(both);
+  CHECK(both->launcher == "torchrun");
+  CHECK(both->rank == 5);
 }
 
 TEST_CASE("a session's name stays short") {

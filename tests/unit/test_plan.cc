@@ -51,6 +51,9 @@ class FakeDevice : public Device {
   std::unique_ptr<DeviceMemory> allocate_shareable(std::size_t /*bytes*/, MemoryHandle::Kind /*kind*/) override {
     return nullptr;
   }
+  void release_pages(DeviceMemory& /*memory*/) override {}
+  void renew_pages(DeviceMemory& /*memory*/) override {}
+  void renew_pages(DeviceMemory& /*memory*/, const MemoryHandle& /*handle*/) override {}
   MemoryHandle export_memory(const DeviceMemory& /*memory*/, MemoryHandle::Kind /*kind*/) override { return {}; }
   std::unique_ptr<DeviceMemory> import_memory(const MemoryHandle& /*handle*/, std::size_t /*bytes*/) override {
     return nullptr;

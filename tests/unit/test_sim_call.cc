@@ -4,6 +4,7 @@
 #include "catch.h"
 #include "comm/workspace_impl.h"
 #include "device/sim/machine.h"
+#include "error_of.h"
 #include "simulation.h"
 
 using namespace allnorm;
@@ -55,6 +56,29 @@ TEST_CASE("virtual ranks on one simulated GPU give the reference's bits", "[simu
   World world(context, options_for({0, 0}, false));
   run_calls(context, world, Strategy::kOneShot);
   run_calls(context, world, Strategy::kTwoShot);
+}
+
+TEST_CASE("a suspended World refuses calls and says so, and after resume() its calls are right", "[simulator]") {
+  Context context({.cache_directory = kernel_cache(), .device = "sim:2"});
+  World world(context, options_for({0, 1}, false));
+  run_calls(context, world, Strategy::kOneShot);
+  FusedFp8 call(context, world, kTokens, kHidden, Strategy::kOneShot, 1);
+  call.prepare();
+  world.suspend();
+  CHECK(world.rank(1).status().message == "suspended: World::resume() brings its memory back");
+  CHECK(error_of(ErrorCode::kInvalidArgument, [&] { call.launch(); }).find("it is suspended") != std::string::npos);
+  world.rank(0).set_timeout(7.0);
+  world.rank(0).abort();
+  world.resume();
+  world.resume();  // twice is once
+  CHECK(world.rank(1).status().healthy);
+  run_calls(context, world, Strategy::kOneShot);
+  world.suspend();
+  world.reset();  // brings it back, too
+  run_calls(context, world, Strategy::kTwoShot);
+
+  World by_multicast(context, options_for({0, 1}, true));
+  CHECK(error_of(ErrorCode::kUnsupported, [&] { by_multicast.suspend(); }).find("multicast") != std::string::npos);
 }
 
 TEST_CASE("synchronising a device runs what is queued there, and what that waits for", "[simulator]") {

@@ -57,6 +57,9 @@ class CudaDevice final : public Device {
   std::unique_ptr<DeviceMemory> allocate_shareable(std::size_t bytes, MemoryHandle::Kind kind) override;
   MemoryHandle export_memory(const DeviceMemory& memory, MemoryHandle::Kind kind) override;
   std::unique_ptr<DeviceMemory> import_memory(const MemoryHandle& handle, std::size_t bytes) override;
+  void release_pages(DeviceMemory& memory) override;
+  void renew_pages(DeviceMemory& memory) override;
+  void renew_pages(DeviceMemory& memory, const MemoryHandle& handle) override;
   std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> of_ranks, std::size_t bytes) override;
   void fill_words(void* to, std::uint32_t word, std::size_t bytes) override;
   void copy_to_device(void* to, const void* from, std::size_t bytes) override;

@@ -73,4 +73,10 @@ std::unique_ptr<DeviceMemory> CudaDevice::import_memory(const MemoryHandle& hand
   return std::make_unique<VirtualMemory>(*driver_, ordinal_, bytes, handle);
 }
 
+void CudaDevice::release_pages(DeviceMemory& memory) { dynamic_cast<VirtualMemory&>(memory).release_pages(); }
+void CudaDevice::renew_pages(DeviceMemory& memory) { dynamic_cast<VirtualMemory&>(memory).renew_pages(); }
+void CudaDevice::renew_pages(DeviceMemory& memory, const MemoryHandle& handle) {
+  dynamic_cast<VirtualMemory&>(memory).renew_pages(handle);
+}
+
 }  // namespace allnorm::cuda

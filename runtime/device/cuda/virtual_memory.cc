@@ -1,5 +1,8 @@
 #include "device/cuda/virtual_memory.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+
 #include <cstring>
 #include <vector>
 
@@ -23,19 +26,24 @@ std::size_t granularity_of(const Driver& driver, const CUmemAllocationProp& prop
   return granularity;
 }
 
+CUmemAllocationHandleType type_of(MemoryHandle::Kind kind) {
+  return kind == MemoryHandle::Kind::kFabric ? CU_MEM_HANDLE_TYPE_FABRIC : CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+}
+
 std::size_t whole_pages(std::size_t bytes, std::size_t page) { return (bytes + page - 1) / page * page; }
 
 }  // namespace
 
 VirtualMemory::VirtualMemory(const Driver& driver, int owner, const std::set<int>& users, std::size_t bytes,
                              CUmemAllocationHandleType handle_type)
-    : driver_(driver) {
-  const CUmemAllocationProp properties = properties_of(owner, handle_type);
-  const std::size_t granularity = granularity_of(driver, properties);
-  bytes_ = whole_pages(bytes, granularity);
+    : driver_(driver),
+      properties_(properties_of(owner, handle_type)),
+      users_(users),
+      granularity_(granularity_of(driver, properties_)),
+      bytes_(whole_pages(bytes, granularity_)) {
   try {
-    driver.check(driver.cuMemCreate(&handle_, bytes_, &properties, 0), "cuMemCreate");
-    map(granularity, users);
+    create();
+    map();
   } catch (...) {
     release();
     throw;
@@ -43,24 +51,14 @@ VirtualMemory::VirtualMemory(const Driver& driver, int owner, const std::set<int
 }
 
 VirtualMemory::VirtualMemory(const Driver& driver, int user, std::size_t bytes, const MemoryHandle& handle)
-    : driver_(driver) {
-  CUmemFabricHandle fabric{};
-  void* bits = &fabric;
-  CUmemAllocationHandleType type = CU_MEM_HANDLE_TYPE_FABRIC;
-  if (handle.kind == MemoryHandle::Kind::kFabric) {
-    if (handle.fabric.size() != sizeof(fabric)) {
-      throw Error(ErrorCode::kPeer, "a fabric handle of another size was given");
-    }
-    std::memcpy(&fabric, handle.fabric.data(), sizeof(fabric));
-  } else {
-    type = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
-    bits = reinterpret_cast<void*>(static_cast<std::intptr_t>(handle.descriptor.get()));
-  }
-  const std::size_t granularity = granularity_of(driver, properties_of(user, type));
-  bytes_ = whole_pages(bytes, granularity);
+    : driver_(driver),
+      properties_(properties_of(user, type_of(handle.kind))),
+      users_({user}),
+      granularity_(granularity_of(driver, properties_)),
+      bytes_(whole_pages(bytes, granularity_)) {
   try {
-    driver.check(driver.cuMemImportFromShareableHandle(&handle_, bits, type), "cuMemImportFromShareableHandle");
-    map(granularity, {user});
+    import(handle);
+    map_import();
   } catch (...) {
     release();
     throw;
@@ -72,29 +70,78 @@ VirtualMemory::~VirtualMemory() { release(); }
 MemoryHandle VirtualMemory::export_handle(MemoryHandle::Kind kind) const {
   MemoryHandle handle;
   handle.kind = kind;
+  int descriptor = -1;
+  void* to = &descriptor;
   if (kind == MemoryHandle::Kind::kFabric) {
     handle.fabric.resize(sizeof(CUmemFabricHandle));
-    driver_.check(driver_.cuMemExportToShareableHandle(handle.fabric.data(), handle_, CU_MEM_HANDLE_TYPE_FABRIC, 0),
-                  "cuMemExportToShareableHandle");
-  } else {
-    int descriptor = -1;
-    driver_.check(
-        driver_.cuMemExportToShareableHandle(&descriptor, handle_, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0),
-        "cuMemExportToShareableHandle");
+    to = handle.fabric.data();
+  }
+  driver_.check(driver_.cuMemExportToShareableHandle(to, handle_, type_of(kind), 0), "cuMemExportToShareableHandle");
+  if (descriptor >= 0) {
     handle.descriptor = Descriptor(descriptor);
+    ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
   }
   return handle;
 }
 
-void VirtualMemory::map(std::size_t alignment, const std::set<int>& users) {
-  driver_.check(driver_.cuMemAddressReserve(&address_, bytes_, alignment, 0, 0), "cuMemAddressReserve");
+void VirtualMemory::release_pages() {
+  if (mapped_) driver_.check(driver_.cuMemUnmap(address_, bytes_), "cuMemUnmap");
+  mapped_ = false;
+  if (handle_ != 0) driver_.check(driver_.cuMemRelease(handle_), "cuMemRelease");
+  handle_ = 0;
+}
+
+void VirtualMemory::renew_pages() {
+  release_pages();
+  create();
+  map();
+}
+
+void VirtualMemory::renew_pages(const MemoryHandle& handle) {
+  release_pages();
+  import(handle);
+  map_import();
+}
+
+void VirtualMemory::create() { driver_.check(driver_.cuMemCreate(&handle_, bytes_, &properties_, 0), "cuMemCreate"); }
+
+void VirtualMemory::import(const MemoryHandle& handle) {
+  CUmemFabricHandle fabric{};
+  void* bits = &fabric;
+  if (handle.kind == MemoryHandle::Kind::kFabric) {
+    if (handle.fabric.size() != sizeof(fabric)) {
+      throw Error(ErrorCode::kPeer, "a fabric handle of another size was given");
+    }
+    std::memcpy(&fabric, handle.fabric.data(), sizeof(fabric));
+  } else {
+    bits = reinterpret_cast<void*>(static_cast<std::intptr_t>(handle.descriptor.get()));
+  }
+  driver_.check(driver_.cuMemImportFromShareableHandle(&handle_, bits, type_of(handle.kind)),
+                "cuMemImportFromShareableHandle");
+}
+
+void VirtualMemory::map() {
+  if (address_ == 0) {
+    driver_.check(driver_.cuMemAddressReserve(&address_, bytes_, granularity_, 0, 0), "cuMemAddressReserve");
+  }
   driver_.check(driver_.cuMemMap(address_, bytes_, 0, handle_, 0), "cuMemMap");
   mapped_ = true;
   std::vector<CUmemAccessDesc> access;
-  for (const int user : users) {
+  for (const int user : users_) {
     access.push_back({{CU_MEM_LOCATION_TYPE_DEVICE, user}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE});
   }
   driver_.check(driver_.cuMemSetAccess(address_, bytes_, access.data(), access.size()), "cuMemSetAccess");
+}
+
+void VirtualMemory::map_import() {
+  try {
+    map();
+  } catch (const Error& error) {
+    throw Error(error.code(),
+                fmt::format("{} (can this GPU store into the other's memory? See `nvidia-smi topo -p2p w` "
+                            "and `allnorm doctor`)",
+                            error.what()));
+  }
 }
 
 void VirtualMemory::release() noexcept {

@@ -27,11 +27,23 @@ class VirtualMemory final : public DeviceMemory {
   /// Throws kDriver, unless it was made for handles of this kind.
   MemoryHandle export_handle(MemoryHandle::Kind kind) const;
 
+  /// The addresses stay, with nothing behind them, until renew_pages(): of its own, or of another process's handle. All
+  /// throw kDriver.
+  void release_pages();
+  void renew_pages();
+  void renew_pages(const MemoryHandle& handle);
+
  private:
-  void map(std::size_t alignment, const std::set<int>& users);
+  void create();
+  void import(const MemoryHandle& handle);
+  void map();
+  void map_import();
   void release() noexcept;
 
   const Driver& driver_;
+  CUmemAllocationProp properties_;
+  std::set<int> users_;
+  std::size_t granularity_ = 0;
   std::size_t bytes_ = 0;  ///< Whole pages.
   CUmemGenericAllocationHandle handle_ = 0;
   CUdeviceptr address_ = 0;

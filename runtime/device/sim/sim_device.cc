@@ -69,6 +69,7 @@ std::unique_ptr<LoadedKernel> SimDevice::load(std::span<const std::byte> binary,
 }
 
 std::unique_ptr<DeviceMemory> SimDevice::allocate_shareable(std::size_t, MemoryHandle::Kind) { refuse_sharing(); }
+void SimDevice::renew_pages(DeviceMemory&, const MemoryHandle&) { refuse_sharing(); }
 MemoryHandle SimDevice::export_memory(const DeviceMemory&, MemoryHandle::Kind) { refuse_sharing(); }
 std::unique_ptr<DeviceMemory> SimDevice::import_memory(const MemoryHandle&, std::size_t) { refuse_sharing(); }
 

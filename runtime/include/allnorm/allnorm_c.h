@@ -179,8 +179,36 @@ ALLNORM_EXPORT void allnorm_world_destroy(allnorm_world* world);
 /* After a timeout or an abort: waits for all GPUs, renews buffers and state. */
 ALLNORM_EXPORT allnorm_status allnorm_world_reset(allnorm_world* world);
 ALLNORM_EXPORT allnorm_status allnorm_world_size(const allnorm_world* world, int32_t* size);
-/* The workspace of a rank; it lives as long as the world. */
+/* As World::suspend() and World::resume(): the receive buffers' memory is given back, and comes again at the same
+ * addresses. */
+ALLNORM_EXPORT allnorm_status allnorm_world_suspend(allnorm_world* world);
+ALLNORM_EXPORT allnorm_status allnorm_world_resume(allnorm_world* world);
+/* The workspace of a rank of this process; it lives as long as the world. */
 ALLNORM_EXPORT allnorm_status allnorm_world_rank(allnorm_world* world, int32_t rank, allnorm_workspace** workspace);
+
+/* A group of ranks, each a process, as allnorm::Bootstrap: see bootstrap.h. It outlives the worlds in it. */
+typedef struct allnorm_group allnorm_group;
+/* Processes of one user on one host, which meet in `directory` (NULL: the usual one) under the name `session`. */
+ALLNORM_EXPORT allnorm_status allnorm_group_meet_on_host(int32_t rank, int32_t world_size, const char* session,
+                                                         const char* directory, double timeout_seconds,
+                                                         allnorm_group** group);
+/* The same for the ranks of torchrun or mpirun, as the environment names them. */
+ALLNORM_EXPORT allnorm_status allnorm_group_meet_launched(double timeout_seconds, allnorm_group** group);
+/* The program's own gather: all ranks call it with as many bytes, and `all` gets [world_size][bytes], by rank. Returns
+ * 0; anything else is an error, and the group is of no more use. */
+typedef int32_t (*allnorm_all_gather_function)(void* user, const void* mine, size_t bytes, void* all);
+ALLNORM_EXPORT allnorm_status allnorm_group_from_all_gather(int32_t rank, int32_t world_size,
+                                                            allnorm_all_gather_function function, void* user,
+                                                            allnorm_group** group);
+/* NULL does nothing. */
+ALLNORM_EXPORT void allnorm_group_destroy(allnorm_group* group);
+/* This process's rank of a world, on this GPU; options.devices stays NULL and options.world_size 0. All ranks do this
+ * together, and get the same status and message. */
+ALLNORM_EXPORT allnorm_status allnorm_world_create_in_group(allnorm_context* context, allnorm_group* group,
+                                                            int32_t device, const allnorm_world_options* options,
+                                                            allnorm_world** world);
+/* The workspace of this process's rank (where all ranks are here, rank 0's). */
+ALLNORM_EXPORT allnorm_status allnorm_world_own(allnorm_world* world, allnorm_workspace** workspace);
 
 /* Whether a rank's calls are still good, and if not, who gave up waiting for whom. */
 typedef struct allnorm_workspace_status {
@@ -200,7 +228,8 @@ typedef struct allnorm_workspace_status {
 ALLNORM_EXPORT allnorm_status allnorm_workspace_max_tokens(const allnorm_workspace* workspace,
                                                            allnorm_strategy strategy, int32_t hidden_dim,
                                                            allnorm_data_type dtype, int64_t* max_tokens);
-/* Bytes of receive buffers that a rank of such a world takes. */
+/* Bytes of receive buffers that a rank of such a world takes. In a group devices is NULL here, too, but world_size is
+ * needed. */
 ALLNORM_EXPORT allnorm_status allnorm_workspace_required_bytes(const allnorm_world_options* options, int64_t* bytes);
 /* Whether the ranks store by multicast: 1 or 0. */
 ALLNORM_EXPORT allnorm_status allnorm_workspace_uses_multicast(const allnorm_workspace* workspace,

@@ -33,6 +33,9 @@ class ALLNORM_EXPORT Bootstrap {
   /// The bytes that each rank has given, by rank. Throws kPeer; kInvalidArgument for more than kMaxBytes.
   virtual std::vector<std::string> all_gather(std::string_view mine) = 0;
 
+  /// A directory of this user alone where ranks of one host may leave sockets; empty: the usual one (see HostGroup).
+  virtual std::string host_directory() const;
+
   /// Nobody leaves before everybody has come. Throws kPeer.
   void barrier();
 };
@@ -43,21 +46,22 @@ struct HostGroup {
   int world_size = 1;
   /// The same for all ranks, and no other group's that meets at the same time: letters, digits, '.', '_' and '-'.
   std::string session{};
-  /// Where they meet: absolute, private to this user (made with mode 0700 if need be). Empty:
-  /// $XDG_RUNTIME_DIR/allnorm, or allnorm-<user id> in $TMPDIR.
+  /// Where they meet: absolute, private to this user (made with mode 0700 if need be). Empty: allnorm-<user id> in
+  /// $TMPDIR, or in /tmp.
   std::string directory{};
   /// How long a rank waits for another, now and in every later call of the Bootstrap.
   double timeout_seconds = 60;
 };
 
-/// Returns when all ranks have come. Throws kInvalidArgument, kPeer.
+/// Returns when all ranks have come. Throws kInvalidArgument, kInvalidEnvironment, kPeer.
 ALLNORM_EXPORT std::unique_ptr<Bootstrap> meet_on_host(const HostGroup& group);
 
-/// The rank that torchrun, mpirun (Open MPI, MPICH, Intel MPI) or srun has made this process, from the environment:
-/// rank, world_size, session. Throws kInvalidEnvironment if none of them has, or what they say makes no sense; and
-/// kUnsupported if they started ranks on several hosts, which need another Bootstrap.
+/// The rank that torchrun or mpirun (Open MPI, MPICH, Intel MPI) has made this process, from the environment: rank,
+/// world_size, session. Where the launcher gives the job no name (MPICH), its ranks must be children of one process: no
+/// wrapper for each. Throws kInvalidEnvironment if there is no launcher, or what it says makes no sense; kUnsupported
+/// if it says that it started ranks on several hosts, which need another Bootstrap, or more than 72.
 ALLNORM_EXPORT HostGroup launched_group();
-/// Whether the environment says that this process is one of several ranks.
+/// Whether the environment says that this process is one of several ranks. Throws kInvalidEnvironment likewise.
 ALLNORM_EXPORT bool is_launched_rank();
 
 /// A Bootstrap over the all-gather that a program has already. The callback keeps the promises of Bootstrap as far as
@@ -67,6 +71,7 @@ class ALLNORM_EXPORT CallbackBootstrap final : public Bootstrap {
   /// Gives each rank's bytes, by rank; they differ in length.
   using AllGather = std::function<std::vector<std::string>(std::string_view mine)>;
 
+  /// Throws kInvalidArgument.
   CallbackBootstrap(int rank, int world_size, AllGather all_gather);
   ~CallbackBootstrap() override;
 

@@ -79,6 +79,8 @@ class ALLNORM_EXPORT Workspace {
   /// Bytes of receive buffers that a rank of such a World takes (the driver rounds up to 2 MiB; 16 bytes a row of state
   /// come on top). Throws kInvalidArgument.
   static std::int64_t required_bytes(const WorldOptions& options);
+  /// The same for a group of processes, of which options do not name the devices.
+  static std::int64_t required_bytes(const WorldOptions& options, int world_size);
 
   /// Reads the device; does not wait for calls that run.
   WorkspaceStatus status() const;
@@ -116,6 +118,12 @@ class ALLNORM_EXPORT World {
   /// After a timeout or an abort: waits for all GPUs, renews buffers and state. Graphs captured before go on working.
   /// With a Bootstrap all ranks do this together.
   void reset();
+  /// Waits for all GPUs and gives the memory of the receive buffers back to the driver; addresses, kernels and state
+  /// stay, so that graphs captured before work again after resume(). Until then calls throw, and no such graph may be
+  /// launched. With a Bootstrap all ranks do both together. Throws kDriver (resume: memory that is no longer free; it
+  /// may be called again), kPeer, kUnsupported (with multicast).
+  void suspend();
+  void resume();
 
   class ALLNORM_HIDDEN Impl;
 
