@@ -46,7 +46,8 @@ enum : bool { kResidualEarly = kChunksPerWarp <= 2 && kBaseRegisters + 4 * kChun
 enum : u32 { kWithResidual = kBaseRegisters + (kResidualEarly ? 4 * kChunksPerWarp : 0) };
 enum : bool { kGammaEarly = kChunksPerWarp <= 2 && kWithResidual + kGammaRegisters <= kRegisters };
 enum : u32 { kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0) };
-enum : bool { kInputKept = kChunksPerWarp <= 2 && kWithGamma + 8 * kChunksPerWarp <= kRegisters };
+/// 8 to spare: a kernel of 32 warps, two-shot with dynamic FP8, once needed one register more than there are.
+enum : bool { kInputKept = kChunksPerWarp <= 2 && kWithGamma + 8 * kChunksPerWarp + 8 <= kRegisters };
 enum : u32 {
   kWithInput = kWithGamma + (kInputKept ? 8 * kChunksPerWarp : 0),
   kFreeVectors = kWithInput + 4 < kRegisters ? (kRegisters - kWithInput) / 4 : 1,

@@ -1,9 +1,9 @@
-// Checks that no kernel that AUTO can choose (with PDL and the early trigger) needs local memory, whose stack could be
+// Checks that no kernel that AUTO can choose needs local memory, whose stack could be
 // resized at a launch, which synchronises the context, beside a peer's kernel that spins (design, end of section 4);
 // and that none is larger than 40 KiB (section 6). No GPU is needed.
 //
-//   allnorm_resources --all            every default geometry of the hidden sizes below
-//   allnorm_resources --sample 40      some of them, from --seed
+//   allnorm_resources --all            every default geometry of the hidden sizes below, with PDL and all outputs
+//   allnorm_resources --sample 40      some of them, from --seed, with outputs, PDL and layout at random
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -79,6 +79,25 @@ std::vector<Spec> default_specs(Target target) {
   return {specs.begin(), specs.end()};
 }
 
+/// What the list above has in one form alone.
+void vary(Spec& spec, std::mt19937& random) {
+  const auto one_of = [&](unsigned count) { return random() % count == 0; };
+  spec.pdl = std::array{Pdl::kOff, Pdl::kEarlyTrigger, Pdl::kLateTrigger}[random() % 3];
+  if (one_of(8)) {
+    spec.operation = Operation::kAllReduce;
+    spec.quant = Quant::kNone;
+    spec.gamma_dtype = spec.dtype;
+    spec.has_output = true;
+    spec.has_residual_out = false;
+    return;
+  }
+  spec.has_output = spec.quant == Quant::kNone || one_of(2);
+  spec.has_residual_out = !one_of(3);
+  if (spec.quant != Quant::kNvfp4) return;
+  spec.layout = one_of(3) ? ScaleLayout::kLinear : ScaleLayout::kSwizzled128x4;
+  spec.zero_scale_padding = spec.layout == ScaleLayout::kSwizzled128x4 && one_of(2);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failure to print may end it
@@ -101,8 +120,10 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
     compiler.nvrtc();
     std::vector<Spec> specs = default_specs(parse_target(target));
     if (!all) {
-      std::shuffle(specs.begin(), specs.end(), std::mt19937(seed));
+      std::mt19937 random(seed);
+      std::shuffle(specs.begin(), specs.end(), random);
       specs.resize(std::min(sample, specs.size()));
+      for (Spec& spec : specs) vary(spec, random);
     }
     std::atomic<std::size_t> next = 0;
     std::atomic<int> bad = 0;
