@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
@@ -78,6 +79,19 @@ pid_t wait_for_one(int seconds, int& status) {
   }
 }
 
+/// Those that have not ended: 0 stands for one that has. A process that is stopped does not heed SIGTERM.
+void end_all(const std::vector<pid_t>& ranks) {
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    for (const pid_t rank : ranks) {
+      if (rank != 0) ::kill(rank, signal);
+    }
+    if (signal == SIGTERM) std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+  for (const pid_t rank : ranks) {
+    if (rank != 0) ::waitpid(rank, nullptr, 0);
+  }
+}
+
 }  // namespace
 
 int spawn_ranks(int count) {
@@ -89,7 +103,7 @@ int spawn_ranks(int count) {
     const int error = ::posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, pointers_to(arguments).data(),
                                     pointers_to(environment).data());
     if (error != 0) {
-      for (const pid_t other : ranks) ::kill(other, SIGTERM);
+      end_all(ranks);
       throw std::runtime_error(
           fmt::format("rank {} cannot be started: {}", rank, std::generic_category().message(error)));
     }
@@ -100,7 +114,7 @@ int spawn_ranks(int count) {
     int status = 0;
     const pid_t ended = wait_for_one(worst == kExitOk ? 0 : kGraceSeconds, status);
     if (ended == 0) {
-      for (const pid_t rank : ranks) ::kill(rank, SIGTERM);
+      end_all(ranks);
       break;
     }
     const auto rank = std::find(ranks.begin(), ranks.end(), ended);
@@ -118,9 +132,12 @@ int spawn_ranks(int count) {
 }
 
 void end_with_parent() {
-  const char* group = Env::process_getter()("MASTER_PORT");
-  if (group == nullptr || std::string(group) != fmt::format("{}{}", kGroupPrefix, ::getppid())) return;
+  const char* given = Env::process_getter()("MASTER_PORT");
+  const std::string group = given == nullptr ? "" : given;
+  if (!group.starts_with(kGroupPrefix)) return;
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  // The parent may have ended before that.
+  if (::getppid() == 1 && group != fmt::format("{}1", kGroupPrefix)) std::exit(kExitUnavailable);
 }
 
 }  // namespace allnorm::tools

@@ -7,6 +7,7 @@
 
 #include "allnorm/bootstrap.h"
 #include "api/c_api.h"
+#include "comm/vote.h"
 
 namespace allnorm::c_api {
 namespace {
@@ -94,8 +95,9 @@ allnorm_status allnorm_world_create_in_group(allnorm_context* context, allnorm_g
     *world = nullptr;
     require_pointer(context, "context");
     require_pointer(group, "group");
-    *world = reinterpret_cast<allnorm_world*>(
-        new World(*from_handle(context), *from_handle(group), device, read_group_world_options(options)));
+    WorldOptions read;
+    do_together(*from_handle(group), "read its options", [&] { read = read_group_world_options(options); });
+    *world = reinterpret_cast<allnorm_world*>(new World(*from_handle(context), *from_handle(group), device, read));
   });
 }
 

@@ -145,6 +145,8 @@ void release_memory(Bootstrap& bootstrap, Device& device, GroupMemory& memory) {
 
 void renew_memory(Bootstrap& bootstrap, Device& device, std::size_t bytes, const ExchangePlace& place,
                   GroupMemory& memory) {
+  // What an earlier try has left would keep pages that are needed now.
+  release_memory(bootstrap, device, memory);
   Sharing sharing(bootstrap, device, bytes, memory);
   if (memory.kind == Kind::kFabric) {
     sharing.by_fabric();

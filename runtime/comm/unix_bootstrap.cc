@@ -44,7 +44,9 @@ void check(const UnixGroup& group) {
                      });
   if (!group.directory.starts_with('/')) refuse("directory", group.directory, "an absolute path");
   constexpr std::size_t kLongestPath = sizeof(sockaddr_un::sun_path) - 1;
-  const std::size_t path = group.directory.size() + group.session.size() + std::strlen("/.socket");
+  // There, and in the letterbox of a descriptor exchange.
+  const std::size_t path = group.directory.size() +
+                           std::max(group.session.size() + std::strlen("/.socket"), std::strlen("/allnorm-XXXXXX/s"));
   if (path > kLongestPath) {
     refuse("directory", fmt::format("{}, {} bytes with the session {}", group.directory, path, group.session),
            fmt::format("at most {}: choose a shorter directory", kLongestPath));

@@ -130,18 +130,22 @@ void World::Impl::reset() {
 }
 
 void World::Impl::suspend() {
-  if (ranks_.front()->impl().suspended) return;
   if (multicast_ != nullptr) {
     throw Error(ErrorCode::kUnsupported, "suspend: a World that stores by multicast cannot give its memory back");
   }
+  const auto mark = [&] {
+    for (const auto& rank : ranks_) rank->impl().suspended = true;
+  };
+  // Marked before the first page goes: what fails on the way has nothing to call with, and resume() can begin anew.
   if (bootstrap_ == nullptr) {
     synchronize();
+    mark();
     for (const auto& rank : ranks_) rank->impl().device().release_pages(*rank->impl().symmetric);
   } else {
     do_together(*bootstrap_, "end its calls", [&] { synchronize(); });
+    mark();
     release_memory(*bootstrap_, ranks_.front()->impl().device(), group_);
   }
-  for (const auto& rank : ranks_) rank->impl().suspended = true;
 }
 
 void World::Impl::resume() {

@@ -411,7 +411,8 @@ TEST_CASE("C: ranks meet on a host or by the program's own gather, and have a wo
   const std::string other = "other: rank: 1 was given; 0, this process's own, is allowed; ";
   CHECK(outcomes[0].text ==
         other + other +
-            "sizes: options.devices, options.world_size: devices, or a world_size of 2, were given; in "
+            "sizes: rank 0 could not read its options: options.devices, options.world_size: devices, or a world_size "
+            "of 2, were given; in "
             "a group leave both 0, the group has them; function: function: NULL was given; a function "
             "is needed; rank: rank, world_size: 2, 2 were given; allowed are 1 to 72 ranks, and one of "
             "them; ");

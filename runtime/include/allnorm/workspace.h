@@ -9,7 +9,8 @@
 // graph that captured one. Destroying it waits for this process's GPUs; another process may go on by itself, and its
 // calls end at their deadline. A group is made anew by making a new World, over a new Bootstrap, in every process.
 // Threads: one call in flight per Workspace, each Workspace used by one thread at a time; different Workspaces may be
-// used from different threads. status() and abort() may be called from any thread at any time.
+// used from different threads. status() and abort() may be called from any thread at any time, but during suspend() and
+// resume().
 // Several Worlds: a call may take a whole GPU and waits there for its peers. Calls of different Worlds that share GPUs
 // must therefore be ordered the same way on each of them (one stream, or events); side by side they can block each
 // other. Agreement: all ranks make the same calls in the same order, with the same tokens, hidden_dim, dtype, quant and
@@ -118,10 +119,11 @@ class ALLNORM_EXPORT World {
   /// After a timeout or an abort: waits for all GPUs, renews buffers and state. Graphs captured before go on working.
   /// With a Bootstrap all ranks do this together.
   void reset();
-  /// Waits for all GPUs and gives the memory of the receive buffers back to the driver; addresses, kernels and state
-  /// stay, so that graphs captured before work again after resume(). Until then calls throw, and no such graph may be
-  /// launched. With a Bootstrap all ranks do both together. Throws kDriver (resume: memory that is no longer free; it
-  /// may be called again), kPeer, kUnsupported (with multicast).
+  /// Waits for all GPUs and gives the memory of the receive buffers back to the driver; addresses and kernels stay, so
+  /// that graphs captured before work again after resume(), which makes buffers and state anew, as reset() does. Until
+  /// then calls throw, no such graph may be launched, and status() says "suspended" and healthy. With a Bootstrap all
+  /// ranks do both together. Throws kDriver (resume: memory that is no longer free; it may be called again, and so may
+  /// suspend(), to give back what it had), kPeer, kUnsupported (with multicast).
   void suspend();
   void resume();
 
