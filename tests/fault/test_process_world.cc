@@ -28,7 +28,7 @@ using testing::RankOutcome;
 using testing::run_ranks;
 namespace fs = std::filesystem;
 
-constexpr double kTimeoutSeconds = 5.0;
+constexpr double kTimeoutSeconds = 20.0;  // with sanitizers all is slow
 
 /// In a rank's process, before its Context: the stub for a driver, and its own folder for everything else.
 void use_stub(const Folder& folder, const std::string& failing = {}) {
