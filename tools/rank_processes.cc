@@ -21,6 +21,7 @@
 
 #include "command.h"
 #include "env/env.h"
+#include "jit/run_program.h"
 
 namespace allnorm::tools {
 namespace {
@@ -56,13 +57,6 @@ std::vector<std::string> environment_of(int rank, int count) {
     if (!is_launchers && !is_ours) variables.push_back(text);
   }
   return variables;
-}
-
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
 }
 
 /// A child that has ended; 0 if none has within `seconds` (0: however long that takes).

@@ -16,6 +16,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "jit/run_program.h"
+
 namespace allnorm::tools {
 namespace {
 
@@ -35,10 +37,6 @@ struct Worker {
 int spawn(const std::vector<std::string>& arguments, int socket, pid_t& child) {
   std::vector<std::string> texts = {"allnorm"};
   texts.insert(texts.end(), arguments.begin(), arguments.end());
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, socket, STDIN_FILENO);
@@ -50,7 +48,7 @@ int spawn(const std::vector<std::string>& arguments, int socket, pid_t& child) {
   posix_spawnattr_setsigmask(&attributes, &signals);
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-  const int error = posix_spawn(&child, "/proc/self/exe", &actions, &attributes, pointers.data(), environ);
+  const int error = posix_spawn(&child, "/proc/self/exe", &actions, &attributes, pointers_to(texts).data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   return error;

@@ -39,8 +39,11 @@ WorldOptions read_sizes(const allnorm_world_options& from) {
   return to;
 }
 
-WorldOptions read_world_options(const allnorm_world_options* given) {
-  const allnorm_world_options from = read_struct(given, kSmallestWorldOptions, world_defaults(), "options");
+allnorm_world_options read_options(const allnorm_world_options* given) {
+  return read_struct(given, kSmallestWorldOptions, world_defaults(), "options");
+}
+
+WorldOptions read_world_options(const allnorm_world_options& from) {
   check_world_size(from.world_size);
   require_pointer(from.devices, "options.devices");
   WorldOptions to = read_sizes(from);
@@ -73,7 +76,7 @@ allnorm_workspace_status to_c(const WorkspaceStatus& from) {
 }  // namespace
 
 WorldOptions read_group_world_options(const allnorm_world_options* given) {
-  const allnorm_world_options from = read_struct(given, kSmallestWorldOptions, world_defaults(), "options");
+  const allnorm_world_options from = read_options(given);
   if (from.devices != nullptr || from.world_size != 0) {
     throw Error(
         ErrorCode::kInvalidArgument,
@@ -99,7 +102,8 @@ allnorm_status allnorm_world_create(allnorm_context* context, const allnorm_worl
     require_pointer(world, "world");
     *world = nullptr;
     require_pointer(context, "context");
-    *world = reinterpret_cast<allnorm_world*>(new World(*from_handle(context), read_world_options(options)));
+    *world =
+        reinterpret_cast<allnorm_world*>(new World(*from_handle(context), read_world_options(read_options(options))));
   });
 }
 
@@ -147,10 +151,10 @@ allnorm_status allnorm_workspace_max_tokens(const allnorm_workspace* workspace, 
 allnorm_status allnorm_workspace_required_bytes(const allnorm_world_options* options, int64_t* bytes) {
   return guarded([&] {
     require_pointer(bytes, "bytes");
-    const allnorm_world_options given = read_struct(options, kSmallestWorldOptions, world_defaults(), "options");
+    const allnorm_world_options given = read_options(options);
     check_world_size(given.world_size);
     *bytes = given.devices == nullptr ? Workspace::required_bytes(read_sizes(given), given.world_size)
-                                      : Workspace::required_bytes(read_world_options(options));
+                                      : Workspace::required_bytes(read_world_options(given));
   });
 }
 

@@ -104,7 +104,6 @@ class Sharing {
 }  // namespace
 
 GroupMemory share_memory(Bootstrap& bootstrap, Device& device, std::size_t bytes, const ExchangePlace& place) {
-  const std::vector<std::string> hosts = bootstrap.all_gather(host_name());
   std::string no_fabric;
   GroupMemory memory;
   try {
@@ -115,7 +114,7 @@ GroupMemory share_memory(Bootstrap& bootstrap, Device& device, std::size_t bytes
     if (error.code() == ErrorCode::kPeer) throw;
     no_fabric = error.what();
   }
-  const std::string apart = two_hosts(hosts);
+  const std::string apart = two_hosts(bootstrap.all_gather(host_name()));
   // Not for want of a way to share it.
   if (!apart.empty() && no_fabric.find("CUDA_ERROR_OUT_OF_MEMORY") != std::string::npos) {
     throw Error(ErrorCode::kDriver, no_fabric);

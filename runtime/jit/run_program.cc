@@ -44,14 +44,6 @@ std::vector<std::string> environment_of(const Program& program) {
   return variables;
 }
 
-/// The form that exec takes.
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 /// 0, or the error number. The child is as if started by a shell, whatever signals its parent ignores or blocks:
 /// a compiler waits for children of its own.
 int spawn(const Program& program, int output, pid_t& child) {
@@ -131,6 +123,13 @@ std::string describe_status(int status) {
 }
 
 }  // namespace
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
 
 ProgramEnd run_program(const Program& program) {
   std::array<int, 2> pipe{};

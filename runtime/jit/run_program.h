@@ -21,6 +21,9 @@ struct ProgramEnd {
   std::string output;  ///< No more than its first 16 KiB, and a word on the rest.
 };
 
+/// The form that exec and posix_spawn take: null at the end, and good as long as the texts.
+std::vector<char*> pointers_to(std::vector<std::string>& texts);
+
 /// Never throws for what the program does. The program inherits the environment, but for the language of its messages
 /// and for variables that would change what a compiler reads or writes.
 ProgramEnd run_program(const Program& program);

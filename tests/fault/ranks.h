@@ -4,10 +4,19 @@
 
 #include <chrono>
 #include <functional>
+#include <future>
 #include <string>
 #include <vector>
 
 namespace allnorm::testing {
+
+/// How to have several run_ranks() at a time. With ThreadSanitizer one after the other, in the only thread: it does not
+/// support a process that forks beside other threads.
+#ifdef __SANITIZE_THREAD__
+inline constexpr std::launch kBesideEachOther = std::launch::deferred;
+#else
+inline constexpr std::launch kBesideEachOther = std::launch::async;
+#endif
 
 struct RankOutcome {
   bool said = false;  ///< False: it was killed, by itself or by run_ranks(), which waits no longer than its limit.

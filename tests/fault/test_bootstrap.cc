@@ -213,7 +213,7 @@ TEST_CASE("whatever step fails on whatever rank, all others name that rank in ti
   for (std::size_t first = 0; first < points.size(); first += kSideBySide) {
     std::vector<std::future<Result>> running;
     for (std::size_t i = first; i < std::min(points.size(), first + kSideBySide); i++) {
-      running.push_back(std::async(std::launch::async, fail_at, points[i]));
+      running.push_back(std::async(testing::kBesideEachOther, fail_at, points[i]));
     }
     for (std::size_t i = 0; i < running.size(); i++) {
       const Point& point = points[first + i];

@@ -60,9 +60,7 @@ std::unique_ptr<DeviceMemory> CudaDevice::allocate_symmetric(std::size_t bytes, 
 }
 
 std::unique_ptr<DeviceMemory> CudaDevice::allocate_shareable(std::size_t bytes, MemoryHandle::Kind kind) {
-  const CUmemAllocationHandleType type =
-      kind == MemoryHandle::Kind::kFabric ? CU_MEM_HANDLE_TYPE_FABRIC : CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
-  return std::make_unique<VirtualMemory>(*driver_, ordinal_, std::set<int>{ordinal_}, bytes, type);
+  return std::make_unique<VirtualMemory>(*driver_, ordinal_, std::set<int>{ordinal_}, bytes, handle_type_of(kind));
 }
 
 MemoryHandle CudaDevice::export_memory(const DeviceMemory& memory, MemoryHandle::Kind kind) {

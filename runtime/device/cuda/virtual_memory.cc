@@ -26,13 +26,13 @@ std::size_t granularity_of(const Driver& driver, const CUmemAllocationProp& prop
   return granularity;
 }
 
-CUmemAllocationHandleType type_of(MemoryHandle::Kind kind) {
-  return kind == MemoryHandle::Kind::kFabric ? CU_MEM_HANDLE_TYPE_FABRIC : CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
-}
-
 std::size_t whole_pages(std::size_t bytes, std::size_t page) { return (bytes + page - 1) / page * page; }
 
 }  // namespace
+
+CUmemAllocationHandleType handle_type_of(MemoryHandle::Kind kind) noexcept {
+  return kind == MemoryHandle::Kind::kFabric ? CU_MEM_HANDLE_TYPE_FABRIC : CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+}
 
 VirtualMemory::VirtualMemory(const Driver& driver, int owner, const std::set<int>& users, std::size_t bytes,
                              CUmemAllocationHandleType handle_type)
@@ -52,7 +52,7 @@ VirtualMemory::VirtualMemory(const Driver& driver, int owner, const std::set<int
 
 VirtualMemory::VirtualMemory(const Driver& driver, int user, std::size_t bytes, const MemoryHandle& handle)
     : driver_(driver),
-      properties_(properties_of(user, type_of(handle.kind))),
+      properties_(properties_of(user, handle_type_of(handle.kind))),
       users_({user}),
       granularity_(granularity_of(driver, properties_)),
       bytes_(whole_pages(bytes, granularity_)) {
@@ -76,7 +76,8 @@ MemoryHandle VirtualMemory::export_handle(MemoryHandle::Kind kind) const {
     handle.fabric.resize(sizeof(CUmemFabricHandle));
     to = handle.fabric.data();
   }
-  driver_.check(driver_.cuMemExportToShareableHandle(to, handle_, type_of(kind), 0), "cuMemExportToShareableHandle");
+  driver_.check(driver_.cuMemExportToShareableHandle(to, handle_, handle_type_of(kind), 0),
+                "cuMemExportToShareableHandle");
   if (descriptor >= 0) {
     handle.descriptor = Descriptor(descriptor);
     ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
@@ -116,7 +117,7 @@ void VirtualMemory::import(const MemoryHandle& handle) {
   } else {
     bits = reinterpret_cast<void*>(static_cast<std::intptr_t>(handle.descriptor.get()));
   }
-  driver_.check(driver_.cuMemImportFromShareableHandle(&handle_, bits, type_of(handle.kind)),
+  driver_.check(driver_.cuMemImportFromShareableHandle(&handle_, bits, handle_type_of(handle.kind)),
                 "cuMemImportFromShareableHandle");
 }
 

@@ -12,6 +12,8 @@
 
 namespace allnorm::cuda {
 
+CUmemAllocationHandleType handle_type_of(MemoryHandle::Kind kind) noexcept;
+
 class VirtualMemory final : public DeviceMemory {
  public:
   /// New memory of GPU `owner`; `handle_type` says how other processes may get at it. Throws kDriver.
