@@ -9,6 +9,12 @@ volatile sig_atomic_t signals = 0;
 
 void count_signal(int) { signals = signals + 1; }
 
+/// The next pending one of these, or none: without waiting.
+bool take_pending(const sigset_t& of) {
+  const timespec now = {0, 0};
+  return sigtimedwait(&of, nullptr, &now) > 0;
+}
+
 }  // namespace
 
 Interrupt::Interrupt() {
@@ -30,11 +36,10 @@ Interrupt::Interrupt() {
 Interrupt::~Interrupt() {
   sigset_t pending;
   // A signal that came after the last poll() was meant for what is over.
-  const timespec now = {0, 0};
   sigemptyset(&pending);
   sigaddset(&pending, SIGINT);
   sigaddset(&pending, SIGTERM);
-  while (sigtimedwait(&pending, nullptr, &now) > 0) {
+  while (take_pending(pending)) {
   }
   sigaction(SIGTERM, &term_before_, nullptr);
   sigaction(SIGINT, &int_before_, nullptr);
@@ -50,6 +55,12 @@ void Interrupt::poll(std::vector<pollfd>& descriptors, int milliseconds) const {
   const timespec limit = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
   for (pollfd& descriptor : descriptors) descriptor.revents = 0;
   ppoll(descriptors.data(), descriptors.size(), milliseconds < 0 ? nullptr : &limit, &none);
+  // Where a descriptor is ready as well, ppoll leaves a signal pending.
+  sigset_t heeded;
+  sigemptyset(&heeded);
+  sigaddset(&heeded, SIGTERM);
+  if (int_before_.sa_handler != SIG_IGN) sigaddset(&heeded, SIGINT);
+  while (take_pending(heeded)) count_signal(0);
 }
 
 }  // namespace allnorm::tools

@@ -70,7 +70,6 @@ class Crew {
 
   void run() {
     for (;;) {
-      if (pool_.interrupt.count() > 0 && !stop_by_) stop();
       while (!stop_by_ && next_ < jobs_.size() && workers_.size() < pool_.workers && start_one()) {
       }
       if (workers_.empty()) break;
@@ -131,6 +130,8 @@ class Crew {
       limit = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
     }
     pool_.interrupt.poll(descriptors, limit);
+    // Before an answer is read, which would bring the next job.
+    if (pool_.interrupt.count() > 0 && !stop_by_) stop();
     std::size_t at = 0;
     for (auto worker = workers_.begin(); worker != workers_.end();) {
       const auto here = worker++;
