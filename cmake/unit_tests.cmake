@@ -2,7 +2,7 @@
 file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*.cc)
 list(FILTER allnorm_unit_sources EXCLUDE REGEX "/main\\.cc$")
 
-add_executable(allnorm_unit_tests ${allnorm_unit_sources})
+add_executable(allnorm_unit_tests ${allnorm_unit_sources} ${PROJECT_SOURCE_DIR}/tools/interrupt.cc)
 target_include_directories(allnorm_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
 target_link_libraries(allnorm_unit_tests PRIVATE allnorm_calls allnorm_test_main)
 allnorm_precompile(allnorm_unit_tests ${ALLNORM_CATCH_HEADER})
