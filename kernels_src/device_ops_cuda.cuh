@@ -101,6 +101,9 @@ ALLNORM_DEVICE void store_relaxed_system(Words4* to, Words4 v) {
   asm volatile("st.relaxed.sys.global.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(to), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
                : "memory");
 }
+ALLNORM_DEVICE void store_relaxed_system(u64* to, u64 v) {
+  asm volatile("st.relaxed.sys.global.u64 [%0], %1;" ::"l"(to), "l"(v) : "memory");
+}
 ALLNORM_DEVICE void store_release_system(u32* to, u32 v) {
   asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(to), "r"(v) : "memory");
 }

@@ -99,6 +99,9 @@ ALLNORM_DEVICE u64 load_relaxed_system(const u64* from, ALLNORM_AT) {
 ALLNORM_DEVICE void store_relaxed_system(Words4* to, Words4 v, ALLNORM_AT) {
   allnorm_host_ops->store(to, &v, 4, 4, Access::kRelaxedSystem, ALLNORM_HERE);
 }
+ALLNORM_DEVICE void store_relaxed_system(u64* to, u64 v, ALLNORM_AT) {
+  allnorm_host_ops->store(to, &v, 1, 8, Access::kRelaxedSystem, ALLNORM_HERE);
+}
 ALLNORM_DEVICE void store_release_system(u32* to, u32 v, ALLNORM_AT) {
   allnorm_host_ops->store(to, &v, 1, 4, Access::kReleaseSystem, ALLNORM_HERE);
 }

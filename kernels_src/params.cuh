@@ -24,7 +24,8 @@ struct alignas(16) RowState {
 /// A wait for this row was given up: its calls leave at once.
 inline constexpr u32 kPoisonedRow = kBuffers;
 
-enum class Phase : u32 { kOneShot = 0, kScatter = 1, kBroadcast = 2 };
+/// kCompare and kDiffers: of the comparison of calls, where the row is 0 and the epoch the number of the call.
+enum class Phase : u32 { kOneShot = 0, kScatter = 1, kBroadcast = 2, kCompare = 3, kDiffers = 4 };
 
 /// Who gave up waiting, for whom, and where. Every rank has a slot for each rank's report; only that rank writes it.
 struct alignas(16) Report {
@@ -36,6 +37,16 @@ struct alignas(16) Report {
   u64 epoch;
 };
 
+/// What the ranks' calls are compared by in checked mode: tokens; hidden_dim; a byte each for operation, dtype, quant
+/// and strategy, from the highest.
+inline constexpr u32 kComparedWords = 3;
+/// Each word with the number of its call in the upper half.
+struct ComparedCall {
+  u64 words[kComparedWords];
+};
+/// Of the call before which `calls` were compared. Never that of the call before the last, which is what lies there.
+ALLNORM_DEVICE u32 call_number(u64 calls) { return static_cast<u32>(calls) + 1; }
+
 /// Control::poison: 0 while healthy; else rank + 1 of who gave up first, or kAbortedByHost.
 inline constexpr u32 kAbortedByHost = 0xFFFFFFFFu;
 
@@ -45,6 +56,7 @@ struct alignas(16) Control {
   u32 claim;                ///< Not 0: a thread of this rank writes the rank's reports, and then the poison.
   u64 timeout_nanoseconds;  ///< 0: wait for ever. Read only in the slow path, so that graphs obey a later setting.
   Report reports[kMaxRanks];
+  ComparedCall calls[2][kMaxRanks];  ///< Of calls with an even, an odd number before them.
 };
 
 /// A part of each rank's symmetric memory that holds rows in transit: [buffer][source rank][row], each a slot of the
@@ -69,13 +81,14 @@ struct ParamsFor {
   float weight_bias;
   u32 rank;
   u64 tokens;
-  RowState* states;  ///< of the kernel's strategy, one a row
+  RowState* states;  ///< of the kernel's strategy, one a row; of comparisons: theirs
   u64 slot_bytes;    ///< of a row slot: the largest row
   Region one_shot;
-  Region scatter;           ///< rows that this rank owns
-  Region broadcast;         ///< one source: the owner
-  char* multicast;          ///< the symmetric memory of all ranks at once, or null
-  char* symmetric[kRanks];  ///< each rank's symmetric memory, as mapped here
+  Region scatter;                ///< rows that this rank owns
+  Region broadcast;              ///< one source: the owner
+  u32 compared[kComparedWords];  ///< of the comparison alone: this rank's call
+  char* multicast;               ///< the symmetric memory of all ranks at once, or null
+  char* symmetric[kRanks];       ///< each rank's symmetric memory, as mapped here
 };
 
 }  // namespace allnorm_kernel

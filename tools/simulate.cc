@@ -63,8 +63,8 @@ void add_shape(CLI::App& app, SimulateShape& shape) {
       "Strategy of each call: " + list_names(kKernelStrategies));
   add_list<Operation>(
       app, "--operation", shape.operations,
-      [](const std::string& text) { return parse_name("--operation", text, kOperations); },
-      "Operation of each call: " + list_names(kOperations));
+      [](const std::string& text) { return parse_name("--operation", text, kCallOperations); },
+      "Operation of each call: " + list_names(kCallOperations));
   add_name(app, "--transport", shape.transport, kTransports, "How ranks store to each other");
   app.add_option_function<std::string>(
          "--pdl", [&shape](const std::string& text) { shape.pdl = parse_pdl_flag(text); },

@@ -80,7 +80,8 @@ void WarmRequest::add_kind_flags(CLI::App& app) {
   other(add_names(app, "--layout", layouts_, kLayouts, "Of nvfp4's scales, default swizzled_128x4"));
   kind(add_names(app, "--strategy", strategies_, kStrategies, "Default auto: all that AUTO can choose"));
   kind(add_names(app, "--transport", transports_, kTransports, "Default unicast"));
-  kind(add_names(app, "--operation", operations_, kOperations, "Default fused"));
+  kind(add_names(app, "--operation", operations_, kOperations,
+                 "Default fused; compare_calls is what checked mode needs beside the calls"));
   other(add_list(
       app, "--pdl", pdls_, [](const std::string& text) { return parse_pdl_flag(text); },
       "Programmatic dependent launch: off, early, late; default off,early, with early for callers that "
@@ -238,12 +239,16 @@ Wanted WarmRequest::wanted_of_kinds() const {
       return false;
     }
   };
+  const auto want = [&](const Spec& spec) {
+    if (known.insert(spec).second && exists(spec)) wanted.specs.push_back(spec);
+  };
   for (const Spec& kind : table_.empty() ? kinds_of_flags() : kinds_of_table(tables.front())) {
-    if (!exists(with_default_geometry(kind))) continue;
-    for (const Spec& spec : specs_of(kind, tables)) {
-      if (!known.insert(spec).second || !exists(spec)) continue;
-      wanted.specs.push_back(spec);
+    if (kind.operation == Operation::kCompareCalls) {
+      want(compare_calls_spec(kind.target, kind.world_size));
+      continue;
     }
+    if (!exists(with_default_geometry(kind))) continue;
+    for (const Spec& spec : specs_of(kind, tables)) want(spec);
   }
   if (wanted.specs.empty()) {
     throw UsageError(wanted.dropped == 0 ? "--table: no entries in " + table_ : wanted.first_dropped);

@@ -19,6 +19,7 @@ allnorm_world_options world_defaults() {
   value.max_tokens_two_shot = defaults.max_tokens_two_shot;
   value.timeout_seconds = ALLNORM_DEFAULT_TIMEOUT;
   value.multicast = defaults.multicast;
+  value.checked = defaults.checked;
   return value;
 }
 
@@ -36,6 +37,7 @@ WorldOptions read_sizes(const allnorm_world_options& from) {
   to.max_tokens_two_shot = from.max_tokens_two_shot;
   if (from.timeout_seconds != ALLNORM_DEFAULT_TIMEOUT) to.timeout_seconds = from.timeout_seconds;
   to.multicast = from.multicast != 0;
+  to.checked = from.checked != 0;
   return to;
 }
 

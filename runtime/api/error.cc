@@ -17,6 +17,7 @@ const char* to_string(ErrorCode code) noexcept {
     case ErrorCode::kSimulation: return "simulation";
     case ErrorCode::kCacheMiss: return "cache miss";
     case ErrorCode::kPeer: return "peer";
+    case ErrorCode::kMismatch: return "mismatch";
   }
   return "unknown error";
 }

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "api/validate.h"
+#include "comm/compared_call.h"
 #include "comm/workspace_impl.h"
 
 namespace allnorm {
@@ -96,11 +97,18 @@ unsigned resident_clusters(const Workspace::Impl& workspace, const Plan& plan) {
 void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, Stream stream) {
   KernelParams& params = workspace.params;
   params.tokens = static_cast<std::uint64_t>(tokens);
-  auto* states = static_cast<allnorm_kernel::RowState*>(workspace.states->data());
-  params.states = plan.spec.strategy == Strategy::kOneShot ? states : states + workspace.options.max_tokens_one_shot;
+  params.states = plan.spec.strategy == Strategy::kOneShot ? workspace.one_shot_states() : workspace.two_shot_states();
   const auto resident = static_cast<std::int64_t>(resident_clusters(workspace, plan));
   const auto clusters = static_cast<unsigned>(std::min(tokens, resident)) + workspace.extra_clusters();
   plan.kernel->launch(clusters, &params, stream);
+}
+
+/// In checked mode, before the call.
+void compare(Workspace::Impl& workspace, const Spec& spec, std::int64_t tokens, Stream stream) {
+  const ComparedWords words = compared_words(spec, tokens);
+  std::copy(words.begin(), words.end(), workspace.params.compared);
+  workspace.params.states = workspace.comparison_state();
+  workspace.comparison()->kernel->launch(1, &workspace.params, stream);
 }
 
 [[noreturn]] void refuse_suspended() {
@@ -112,13 +120,16 @@ void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, S
 template <typename Call>
 void run(Workspace::Impl& workspace, const Call& call, Stream stream) {
   if (workspace.suspended) refuse_suspended();
-  if (call.input.rows == 0) return;
   Spec spec = spec_of(workspace, call);
+  const bool checked = workspace.comparison() != nullptr;
+  if (call.input.rows == 0 && !checked) return;
+  workspace.device().check_stream(stream, workspace.ranks_on_device > 1);
+  if (call.input.rows == 0) return compare(workspace, spec, 0, stream);
   choose(workspace, call.input.rows, call.strategy, spec);
   check_capacity(workspace, call.input, spec.strategy);
-  workspace.device().check_stream(stream, workspace.ranks_on_device > 1);
   check_memory(workspace, call);
   const Plan& plan = plan_of(workspace, spec, stream);
+  if (checked) compare(workspace, spec, call.input.rows, stream);
   workspace.params.input = call.input.data;
   workspace.params.output = call.output.data;
   if constexpr (std::is_same_v<Call, FusedCall>) {

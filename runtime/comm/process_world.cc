@@ -45,6 +45,7 @@ void check_all_agree(Bootstrap& bootstrap, Context::Impl& context, const Device&
   check_agreement(bootstrap, "tuned table", table);
   check_agreement(bootstrap, "timeout_seconds",
                   fmt::format("{}", options.timeout_seconds.value_or(context.env().timeout_seconds)));
+  check_agreement(bootstrap, "checked", options.checked || context.env().checked ? "true" : "false");
   check_agreement(
       bootstrap, "max_row_bytes, max_tokens_one_shot, max_tokens_two_shot",
       fmt::format("{}, {}, {}", options.max_row_bytes, options.max_tokens_one_shot, options.max_tokens_two_shot));

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <exception>
 #include <limits>
+#include <optional>
+#include <utility>
 
+#include "comm/compared_call.h"
 #include "comm/workspace_impl.h"
 
 namespace allnorm {
@@ -41,6 +44,8 @@ const char* phase_name(std::uint32_t phase) {
   switch (static_cast<Phase>(phase)) {
     case Phase::kScatter: return "scatter";
     case Phase::kBroadcast: return "broadcast";
+    case Phase::kCompare:
+    case Phase::kDiffers: return "comparison";
     default: return "one-shot";
   }
 }
@@ -66,6 +71,16 @@ WorkspaceStatus timed_out(const Report& report, std::uint32_t rank) {
     return status;
   }
   status.waited_for = static_cast<int>(report.waited_for);
+  if (static_cast<Phase>(report.phase) == Phase::kCompare) {
+    status.phase = phase_name(report.phase);
+    status.epoch = report.epoch;
+    status.message = fmt::format(
+        "rank {} gave up waiting for rank {} to make call {} (counted from 1; checked mode). Outputs since then are "
+        "undefined. Look at what rank {} does: has it made as many calls? If it lives, World::reset() starts anew; if "
+        "not, make a new World.",
+        status.rank, status.waited_for, status.epoch + 1, status.waited_for);
+    return status;
+  }
   status.row = static_cast<std::int64_t>(report.row);
   status.phase = phase_name(report.phase);
   status.strategy = static_cast<Phase>(report.phase) == Phase::kOneShot ? Strategy::kOneShot : Strategy::kTwoShot;
@@ -77,6 +92,30 @@ WorkspaceStatus timed_out(const Report& report, std::uint32_t rank) {
       "strategy? If it lives, World::reset() starts anew; if not, make a new World.",
       status.rank, status.waited_for, status.row, status.phase, to_string(status.strategy), status.epoch,
       status.waited_for);
+  return status;
+}
+
+/// The first two ranks whose calls differ, if any do.
+std::optional<WorkspaceStatus> difference(const Control& control) {
+  WorkspaceStatus status;
+  status.healthy = false;
+  status.code = ErrorCode::kMismatch;
+  status.rank = status.waited_for = kMaxWorldSize;
+  for (const Report& report : control.reports) {
+    if (report.valid == 0 || static_cast<Phase>(report.phase) != Phase::kDiffers) continue;
+    const auto [first, second] = std::minmax({static_cast<int>(report.rank), static_cast<int>(report.waited_for)});
+    if (first < 0 || second >= kMaxWorldSize || std::pair(first, second) >= std::pair(status.rank, status.waited_for))
+      continue;
+    status.rank = first;
+    status.waited_for = second;
+    status.epoch = report.epoch;
+  }
+  if (status.rank == kMaxWorldSize) return std::nullopt;
+  status.phase = phase_name(static_cast<std::uint32_t>(Phase::kDiffers));
+  status.message = fmt::format(
+      "the ranks' calls differ: in call {} (counted from 1) {}. Outputs since then are undefined. All ranks must make "
+      "the same calls in the same order; then World::reset() starts anew.",
+      status.epoch + 1, describe_difference(control, status.epoch, status.rank, status.waited_for));
   return status;
 }
 
@@ -127,23 +166,30 @@ Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_o
       device_(*place.device),
       dispatcher_(std::move(table),
                   facts_of(place, world_options, multicast != nullptr ? Transport::kMulticast : Transport::kUnicast)) {
-  const auto rows = static_cast<std::size_t>(options.max_tokens_one_shot + options.max_tokens_two_shot);
-  states = device_.allocate(std::max<std::size_t>(1, rows) * sizeof(RowState));
+  states = device_.allocate(state_bytes());
   params.rank = static_cast<std::uint32_t>(rank);
   params.slot_bytes = layout.slot_bytes;
   params.one_shot = layout.one_shot;
   params.scatter = layout.scatter;
   params.broadcast = layout.broadcast;
   params.multicast = multicast != nullptr ? static_cast<char*>(multicast->data()) : nullptr;
+  if (world_size > 1 && (options.checked || context.env().checked)) {
+    comparison_ = &context.plans().get(device_, compare_calls_spec(device_.target(), world_size));
+  }
   renew();
+}
+
+RowState* Workspace::Impl::one_shot_states() const noexcept { return static_cast<RowState*>(states->data()); }
+
+std::size_t Workspace::Impl::state_bytes() const noexcept {
+  return static_cast<std::size_t>(options.max_tokens_one_shot + options.max_tokens_two_shot + 1) * sizeof(RowState);
 }
 
 void Workspace::Impl::renew() {
   auto* base = static_cast<char*>(symmetric->data());
-  const auto rows = static_cast<std::size_t>(options.max_tokens_one_shot + options.max_tokens_two_shot);
   device_.fill_words(base + layout.one_shot.offset, allnorm_kernel::kSentinel,
                      layout.total_bytes - layout.one_shot.offset);
-  device_.fill_words(states->data(), 0, std::max<std::size_t>(1, rows) * sizeof(RowState));
+  device_.fill_words(states->data(), 0, state_bytes());
   Control control{};
   control.timeout_nanoseconds = timeout_nanoseconds;
   device_.copy_to_device(base, &control, sizeof(control));
@@ -205,6 +251,7 @@ WorkspaceStatus Workspace::status() const {
         "abort() ended the calls of this World. Outputs since then are undefined; World::reset() starts anew.";
     return status;
   }
+  if (const auto status = difference(control)) return *status;
   const std::uint32_t rank = first_cause(control, (control.poison - 1) % allnorm_kernel::kMaxRanks);
   return timed_out(control.reports[rank], rank);
 }

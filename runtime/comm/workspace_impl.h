@@ -62,6 +62,13 @@ class Workspace::Impl {
   /// For tests: every launch has that many more clusters, which find no row or are not resident.
   void force_extra_clusters(unsigned extra) noexcept { extra_clusters_ = extra; }
   unsigned extra_clusters() const noexcept { return extra_clusters_; }
+  /// Of checked mode; null where calls are not compared.
+  const Plan* comparison() const noexcept { return comparison_; }
+  allnorm_kernel::RowState* one_shot_states() const noexcept;
+  allnorm_kernel::RowState* two_shot_states() const noexcept { return one_shot_states() + options.max_tokens_one_shot; }
+  allnorm_kernel::RowState* comparison_state() const noexcept {
+    return two_shot_states() + options.max_tokens_two_shot;
+  }
   Transport transport() const noexcept {
     return params.multicast != nullptr ? Transport::kMulticast : Transport::kUnicast;
   }
@@ -77,15 +84,18 @@ class Workspace::Impl {
 
   const std::shared_ptr<DeviceMemory> symmetric;
   bool suspended = false;                ///< Its memory was given back: nothing may be called.
-  std::unique_ptr<DeviceMemory> states;  ///< One-shot rows, then two-shot rows.
+  std::unique_ptr<DeviceMemory> states;  ///< One-shot rows, two-shot rows, then that of the comparisons.
   KernelParams params{};                 ///< All that does not change from call to call, filled once.
   PlanCache plans;
   AddressCache known_addresses;
   std::uint64_t timeout_nanoseconds;  ///< As last set.
 
  private:
+  std::size_t state_bytes() const noexcept;
+
   Device& device_;
   Dispatcher dispatcher_;
+  const Plan* comparison_ = nullptr;
   std::optional<Geometry> forced_geometry_;
   unsigned extra_clusters_ = 0;
 };

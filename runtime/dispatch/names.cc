@@ -39,6 +39,7 @@ const char* to_string(Operation operation) noexcept {
   switch (operation) {
     case Operation::kAllReduce: return "all_reduce";
     case Operation::kFused: return "fused";
+    case Operation::kCompareCalls: return "compare_calls";
   }
   return "unknown";
 }

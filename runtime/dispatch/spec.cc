@@ -45,6 +45,10 @@ void check_quant(const Spec& spec) {
 
 void check_operation(const Spec& spec) {
   check_enum("operation", spec.operation, kOperations);
+  if (spec.operation == Operation::kCompareCalls) {
+    const Spec only = compare_calls_spec(spec.target, spec.world_size);
+    if (spec != only) refuse("operation", fmt::format("compare_calls in \"{}\"", describe(spec)), describe(only));
+  }
   if (spec.operation != Operation::kAllReduce) return;
   if (spec.quant != Quant::kNone) {
     refuse("quant", fmt::format("{} with operation all_reduce", to_string(spec.quant)), "none");
@@ -69,6 +73,17 @@ void check_geometry(const Spec& spec) {
 }
 
 }  // namespace
+
+Spec compare_calls_spec(Target target, int world_size) {
+  Spec spec;
+  spec.target = target;
+  spec.operation = Operation::kCompareCalls;
+  spec.dtype = spec.gamma_dtype = DataType::kF32;
+  spec.has_output = spec.has_residual_out = false;
+  spec.world_size = static_cast<std::uint8_t>(world_size);
+  spec.hidden_dim = 4;
+  return spec;
+}
 
 // Both functions below name every field, so that a field added to Spec does not compile until it
 // is hashed and described too: two kernels must never share a key.

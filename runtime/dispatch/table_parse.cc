@@ -45,7 +45,7 @@ TableKey read_key(const JsonField& json) {
   key.dtype = json["dtype"].name(kRowDataTypes);
   key.quant = json["quant"].name(kQuants);
   key.transport = json["transport"].name(kTransports);
-  if (json.has("operation")) key.operation = json["operation"].name(kOperations);
+  if (json.has("operation")) key.operation = json["operation"].name(kCallOperations);
   if (key.operation == Operation::kAllReduce && key.quant != Quant::kNone) {
     json["quant"].refuse("none, as the operation is all_reduce");
   }

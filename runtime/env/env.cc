@@ -45,6 +45,9 @@ constexpr Env::Variable kVariables[] = {
     {"ALLNORM_TIMEOUT_SECONDS", "30",
      "How long a kernel waits for a peer, a decimal number (0.001 to 1000000); 0 is no limit."},
     {"ALLNORM_MULTICAST", "0", "1 asks for stores to multicast addresses, where the site does not forbid them."},
+    {"ALLNORM_CHECKED", "0",
+     "1: before each call the ranks compare its tokens, hidden_dim, dtype, quant and strategy, and a difference is an "
+     "error on all. Costs some microseconds a call."},
     {"ALLNORM_DRIVER", "libcuda.so.1",
      "The CUDA driver library: an absolute path, or a name that the loader searches for."},
     {"ALLNORM_NVRTC", "libnvrtc.so", "The NVRTC library: an absolute path, or a name that the loader searches for."},
@@ -274,6 +277,7 @@ Env Env::parse(const Getter& get) {
   env.dump = allnorm::dump(get, "ALLNORM_DUMP");
   if (std::string folder = text(get, "ALLNORM_DUMP_DIR"); !folder.empty()) env.dump_dir = folder;
 
+  env.checked = choice(get, "ALLNORM_CHECKED", "0", "1", false);
   env.multicast = choice(get, "ALLNORM_MULTICAST", "0", "1", false);
   read_site_variables(get, env);
   return env;

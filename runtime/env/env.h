@@ -68,6 +68,8 @@ struct Env {
 
   double timeout_seconds = 30;  ///< 0: no limit.
 
+  bool checked = false;  ///< The ranks compare each call.
+
   bool multicast = false;              ///< ALLNORM_MULTICAST asks for it.
   bool multicast_forbidden = false;    ///< The site forbids it, whoever asks.
   std::string multicast_forbidden_by;  ///< "NAME=value", where it does.

@@ -142,7 +142,7 @@ CompiledKernel KernelCompiler::compile_anew(const Spec& spec) {
   const std::string source = specialized_source(spec);
   const auto begin = std::chrono::steady_clock::now();
   CompiledKernel kernel;
-  kernel.entry_name = kernel_name(spec.strategy);
+  kernel.entry_name = kernel_name(spec);
   try {
     kernel.binary = spec.target == Target::kHost ? run_host_compiler(spec, cache_key.hex, source)
                                                  : run_nvrtc(spec, cache_key.hex, source);

@@ -30,8 +30,9 @@ const char* pdl_constant(Pdl pdl) {
   }
 }
 
-const char* strategy_file(Strategy strategy) {
-  return strategy == Strategy::kTwoShot ? "two_shot.cuh" : "one_shot.cuh";
+const char* file_of(const Spec& spec) {
+  if (spec.operation == Operation::kCompareCalls) return "compare_calls.cuh";
+  return spec.strategy == Strategy::kTwoShot ? "two_shot.cuh" : "one_shot.cuh";
 }
 
 }  // namespace
@@ -55,7 +56,7 @@ enum : bool {{ kFused = {}, kMulticast = {}, kHasOutput = {}, kHasResidualOut = 
       spec.geometry.chunks_per_warp, dtype_constant(spec.dtype), dtype_constant(spec.gamma_dtype),
       quant_constant(spec.quant), spec.layout == ScaleLayout::kLinear ? "kLinear" : "kSwizzled128x4",
       pdl_constant(spec.pdl), spec.operation == Operation::kFused, spec.transport == Transport::kMulticast,
-      spec.has_output, spec.has_residual_out, spec.zero_scale_padding, strategy_file(spec.strategy));
+      spec.has_output, spec.has_residual_out, spec.zero_scale_padding, file_of(spec));
 }
 
 std::vector<std::string> compile_options(Target target) {
@@ -91,8 +92,9 @@ std::vector<std::string> compile_options(Target target) {
           "--no-source-include"};
 }
 
-const char* kernel_name(Strategy strategy) {
-  return strategy == Strategy::kTwoShot ? "allnorm_two_shot" : "allnorm_one_shot";
+const char* kernel_name(const Spec& spec) {
+  if (spec.operation == Operation::kCompareCalls) return "allnorm_compare_calls";
+  return spec.strategy == Strategy::kTwoShot ? "allnorm_two_shot" : "allnorm_one_shot";
 }
 
 LaunchShape launch_shape(const Spec& spec) {

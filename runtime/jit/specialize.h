@@ -17,7 +17,7 @@ std::string specialized_source(const Spec& spec);
 std::vector<std::string> compile_options(Target target);
 
 /// The extern "C" name in the binary.
-const char* kernel_name(Strategy strategy);
+const char* kernel_name(const Spec& spec);
 
 LaunchShape launch_shape(const Spec& spec);
 

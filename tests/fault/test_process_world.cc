@@ -283,6 +283,12 @@ TEST_CASE("ranks that were given different worlds, or the same GPU, are told so"
         "error: max_row_bytes, max_tokens_one_shot, max_tokens_two_shot: rank 0 has 4096, 4, 4 and rank 2 has 4096, 5, "
         "4; allowed: the same on all ranks");
   CHECK(said([](int rank, Bootstrap& bootstrap) {
+          if (rank == 1) ::setenv("ALLNORM_CHECKED", "1", 1);
+          Context context({.device = "cuda"});
+          World(context, bootstrap, rank, small_world());
+          return std::string("made");
+        }) == "error: checked: rank 0 has false and rank 1 has true; allowed: the same on all ranks");
+  CHECK(said([](int rank, Bootstrap& bootstrap) {
           Context context({.device = "cuda"});
           World(context, bootstrap, rank / 2, small_world());
           return std::string("made");

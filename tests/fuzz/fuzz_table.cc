@@ -16,7 +16,7 @@ using namespace allnorm;
 /// Those that the seeds and small edits of them have.
 template <typename Visit>
 void for_each_key(Visit visit) {
-  for (const Operation operation : kOperations) {
+  for (const Operation operation : kCallOperations) {
     for (const Transport transport : kTransports) {
       for (const Quant quant : kQuants) {
         for (const DataType dtype : kRowDataTypes) {

@@ -243,6 +243,50 @@ TEST_CASE("ranks that call with different tokens wait no longer than their deadl
   check_right(session);
 }
 
+/// The stream ends at once, and the status names both tokens.
+void check_mismatch(Session& session, std::uint64_t calls_before, double since) {
+  CHECK(session.stream(0).wait(kPatience));
+  const double took = seconds_now() - since;
+  const WorkspaceStatus status = session.workspace(0).status();
+  fmt::print("after {:.3f} s: {}\n", took, status.message);
+  CHECK(took < kTimeout);
+  CHECK(status.code == ErrorCode::kMismatch);
+  CHECK(status.epoch == calls_before);
+  CHECK(status.message.find("rank 0 has tokens 6; rank 1 has tokens 2") != std::string::npos);
+}
+
+TEST_CASE("in checked mode ranks that call with different tokens say so on both, and what agrees is right",
+          "[.][rank][checked]") {
+  WorldOptions options = options_with_timeout(kTimeout);
+  options.checked = true;
+  Session session(*launched_bootstrap(), options);
+  for (const Strategy strategy : {Strategy::kOneShot, Strategy::kTwoShot}) {
+    load(session, small_case(strategy, 6));
+    for (int call = 0; call < 5; ++call) check_right(session);
+    const GpuGraph graph(session.stream(0), [&] {
+      for (int call = 0; call < 20; ++call) session.enqueue(0, 0);
+    });
+    graph.upload();
+    for (int replay = 0; replay < 5; ++replay) check_right(session, &graph);
+    CHECK(session.workspace(0).status().healthy);
+    load(session, small_case(strategy, is_survivor() ? 6 : 2));
+    const double start = seconds_now();
+    session.enqueue(0, 0);
+    check_mismatch(session, 105, start);
+    session.meet();
+    session.world().reset();
+
+    const GpuGraph different(session.stream(0), [&] { session.enqueue(0, 0); });
+    different.upload();
+    session.meet();
+    const double again = seconds_now();
+    different.launch();
+    check_mismatch(session, 0, again);
+    session.meet();
+    session.world().reset();
+  }
+}
+
 TEST_CASE("a thousand Worlds one after the other leave no memory behind", "[.][rank][thousand]") {
   Bootstrap& bootstrap = *launched_bootstrap();
   Gpu& gpu = Gpu::at(bootstrap.rank());

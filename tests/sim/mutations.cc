@@ -33,6 +33,21 @@ Scenario multicast() {
   return scenario;
 }
 
+Scenario checked() {
+  Scenario scenario = standard_scenario();
+  scenario.checked = true;
+  return scenario;
+}
+
+/// Comparisons alone, one right after the other.
+Scenario checked_without_tokens() {
+  Scenario scenario = of_calls(3, Strategy::kOneShot, 0, 32, 8, Pdl::kOff);
+  scenario.max_tokens = 1;
+  scenario.checked = true;
+  scenario.timeout_seconds = 0.01;
+  return scenario;
+}
+
 /// Calls that may overlap. The output of each is the input of none, so only the protocol orders them.
 Scenario dependent_launches() { return of_calls(2, Strategy::kOneShot, 3, 32, 6, Pdl::kEarlyTrigger); }
 
@@ -293,6 +308,20 @@ std::span<const Mutation> mutations() {
        {{"two_shot.cuh", "if (kWorldSize > 1 && waiter.alive()) {", "if (kWorldSize > 1) {"}},
        false,
        silent_peer_two_shot},
+      {"compared_calls_in_one_place",
+       "12",
+       "checked mode: what a rank says of its next call is stored over what it said of this one",
+       "gave up waiting",
+       {{"compare_calls.cuh", "static_cast<u32>(call & 1)", "static_cast<u32>(call & 0)"}},
+       false,
+       checked_without_tokens},
+      {"compared_calls_without_number",
+       "12",
+       "checked mode: what was said of the call before the last is taken for this one's",
+       "calls differ",
+       {{"compare_calls.cuh", "number = call_number(call)", "number = 1"}},
+       false,
+       checked},
   };
   return all;
 }

@@ -88,6 +88,7 @@ WorldOptions world_options(const Scenario& scenario) {
   options.max_tokens_two_shot = options.max_tokens_one_shot;
   options.timeout_seconds = scenario.timeout_seconds;
   options.multicast = scenario.multicast;
+  options.checked = scenario.checked;
   return options;
 }
 

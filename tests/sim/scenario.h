@@ -26,6 +26,7 @@ struct Scenario {
   int ranks_per_gpu = 1;
   unsigned multiprocessors = 16;
   bool multicast = false;
+  bool checked = false;
   std::string table_path;  ///< For calls with Strategy::kAuto; empty: the cost model.
   std::vector<calls::Case> calls;
 

@@ -41,6 +41,7 @@ static_assert(same(ALLNORM_INVALID_ENVIRONMENT, ErrorCode::kInvalidEnvironment))
 static_assert(same(ALLNORM_SIMULATION, ErrorCode::kSimulation));
 static_assert(same(ALLNORM_CACHE_MISS, ErrorCode::kCacheMiss));
 static_assert(same(ALLNORM_PEER, ErrorCode::kPeer));
+static_assert(same(ALLNORM_MISMATCH, ErrorCode::kMismatch));
 
 static_assert(same(ALLNORM_F32, DataType::kF32));
 static_assert(same(ALLNORM_F16, DataType::kF16));
@@ -73,11 +74,12 @@ static_assert(offsetof(allnorm_context_options, cache_mode) == 32);
 static_assert(offsetof(allnorm_context_options, prebuilt_directories) == 40);
 static_assert(offsetof(allnorm_world_options, timeout_seconds) == 48);
 static_assert(offsetof(allnorm_world_options, multicast) == 56);
+static_assert(offsetof(allnorm_world_options, checked) == 60);
 static_assert(offsetof(allnorm_workspace_status, phase) == 44);
 static_assert(offsetof(allnorm_fused_call, output_scale_pointer) == 232);
 static_assert(offsetof(allnorm_fused_call, quant) == 252);
 // No padding at an end: an old program would leave a later member there undefined.
-static_assert(offsetof(allnorm_world_options, reserved) + 4 == sizeof(allnorm_world_options));
+static_assert(offsetof(allnorm_world_options, checked) + 4 == sizeof(allnorm_world_options));
 static_assert(offsetof(allnorm_fused_call, reserved) + 4 == sizeof(allnorm_fused_call));
 static_assert(offsetof(allnorm_allreduce_call, reserved) + 4 == sizeof(allnorm_allreduce_call));
 
@@ -162,7 +164,7 @@ TEST_CASE("C: init fills in the defaults of C++") {
   CHECK(world.max_tokens_two_shot == 0);
   CHECK(world.timeout_seconds == ALLNORM_DEFAULT_TIMEOUT);
   CHECK(world.multicast == 0);
-  CHECK(world.reserved == 0);
+  CHECK(world.checked == 0);
 
   allnorm_context_options context;
   std::memset(&context, 0xFF, sizeof(context));

@@ -54,6 +54,7 @@ TEST_CASE("without variables the defaults hold, and the cache is off with a reas
   CHECK_FALSE(env.dump.any());
   CHECK(env.dump_dir == ".");
   CHECK(env.timeout_seconds == 30.0);
+  CHECK_FALSE(env.checked);
   CHECK_FALSE(env.multicast);
   CHECK_FALSE(env.multicast_forbidden);
 }
@@ -199,6 +200,13 @@ TEST_CASE("a dump is a comma list of known words") {
     INFO(value);
     CHECK_FALSE(rejection("ALLNORM_DUMP", value).empty());
   }
+}
+
+TEST_CASE("ALLNORM_CHECKED asks for checked mode, and takes nothing but 0 and 1") {
+  CHECK(parse({{"ALLNORM_CHECKED", "1"}}).checked);
+  CHECK_FALSE(parse({{"ALLNORM_CHECKED", "0"}}).checked);
+  CHECK(rejection("ALLNORM_CHECKED", "yes") ==
+        "ALLNORM_CHECKED=\"yes\" is not allowed: it must be 0 or 1. Correct it, or unset it.");
 }
 
 TEST_CASE("each site variable forbids multicast, and is named") {

@@ -107,7 +107,7 @@ TEST_CASE("every kind of kernel compiles for host") {
     const std::string library = text_of(result.library);
     CHECK(result.log.empty());
     CHECK(library.starts_with("\177ELF"));
-    for (const char* name : {kernel_name(spec.strategy), "allnorm_host_ops", "allnorm_host_ops_version"}) {
+    for (const char* name : {kernel_name(spec), "allnorm_host_ops", "allnorm_host_ops_version"}) {
       CHECK(contains(library, std::string("\0", 1) + name + std::string("\0", 1)));
     }
   }

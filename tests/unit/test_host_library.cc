@@ -123,7 +123,7 @@ TEST_CASE("the kernels of a Spec load and have their entry points") {
   for (const Strategy strategy : {Strategy::kOneShot, Strategy::kTwoShot}) {
     spec.strategy = strategy;
     const HostLibrary library(compile(specialized_source(spec)), &ops, "/tmp");
-    CHECK(library.entry_point(kernel_name(strategy)) != nullptr);
+    CHECK(library.entry_point(kernel_name(spec)) != nullptr);
     CHECK(error_of(ErrorCode::kDriver, [&] { library.entry_point("other"); }) ==
           "a kernel for the simulator has no other");
   }

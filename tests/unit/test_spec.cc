@@ -158,6 +158,15 @@ TEST_CASE("a geometry outside its ranges, or too small for the row, is refused",
   CHECK(with({1, 28, 1}).empty());
 }
 
+TEST_CASE("the comparison of calls is one kernel for a target and a world", "[spec]") {
+  const Spec spec = compare_calls_spec(Target::kSm90a, 8);
+  check_spec(spec);
+  Spec other = spec;
+  other.hidden_dim = 8;
+  CHECK(error_of(ErrorCode::kInvalidArgument, [&] { check_spec(other); }) ==
+        "operation: compare_calls in \"" + describe(other) + "\" given, allowed: " + describe(spec));
+}
+
 TEST_CASE("a plain all-reduce quantizes nothing and has an output", "[spec]") {
   CHECK(refusal([](Spec& s) { s.operation = Operation::kAllReduce; }) ==
         "quant: nvfp4 with operation all_reduce given, allowed: none");

@@ -53,7 +53,7 @@ class RandomSpecs {
   Spec next() {
     Spec spec;
     spec.target = of(kTargets);
-    spec.operation = of(kOperations);
+    spec.operation = of(kCallOperations);
     spec.strategy = of(kKernelStrategies);
     spec.transport = of(kTransports);
     spec.dtype = spec.gamma_dtype = of(kRowDataTypes);
@@ -93,6 +93,19 @@ TEST_CASE("the command that a message names makes that kernel and no other", "[w
     REQUIRE(command.starts_with("allnorm warm "));
     CHECK(listed(command.substr(13)).specs == std::set<Spec>{spec});
   }
+}
+
+TEST_CASE("the kernels of checked mode are one for each world and GPU, whatever else is asked for", "[warm]") {
+  const auto listing = listed("--operation compare_calls,fused --world 2,3 --arch sm_90a,sm_100a --quant none,fp8");
+  std::set<Spec> comparing;
+  for (const Spec& spec : listing.specs) {
+    if (spec.operation == Operation::kCompareCalls) comparing.insert(spec);
+  }
+  CHECK(comparing == std::set<Spec>{compare_calls_spec(Target::kSm90a, 2), compare_calls_spec(Target::kSm90a, 3),
+                                    compare_calls_spec(Target::kSm100a, 2), compare_calls_spec(Target::kSm100a, 3)});
+  CHECK(comparing.size() < listing.specs.size());
+  const std::string command = warm_command(compare_calls_spec(Target::kSm90a, 2));
+  CHECK(listed(command.substr(13)).specs == std::set<Spec>{compare_calls_spec(Target::kSm90a, 2)});
 }
 
 TEST_CASE("lists and ranges are all combinations", "[warm]") {

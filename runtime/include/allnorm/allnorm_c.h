@@ -49,6 +49,7 @@ enum {
   ALLNORM_SIMULATION = 11,          /* The simulator found a fault of a kernel, or a deadlock. */
   ALLNORM_CACHE_MISS = 12,          /* A kernel is not in the cache, and the mode is require-hit. */
   ALLNORM_PEER = 13,                /* Another rank's process is gone, failed or did not come. */
+  ALLNORM_MISMATCH = 14,            /* In checked mode: the ranks' calls differ; see the workspace's status. */
   ALLNORM_INTERNAL = 100            /* In C alone: host memory ran out, or an error that AllNorm should have named. */
 };
 
@@ -169,7 +170,7 @@ typedef struct allnorm_world_options {
   int64_t max_tokens_two_shot; /* The most tokens of a two-shot call; 0: no two-shot calls. */
   double timeout_seconds;      /* How long a call waits for a peer; 0: for ever. */
   int32_t multicast;           /* A flag: store by multicast where that can be, as $ALLNORM_MULTICAST asks, too. */
-  int32_t reserved;            /* Leave it 0. */
+  int32_t checked;             /* A flag: the ranks compare each call before it runs, as $ALLNORM_CHECKED asks, too. */
 } allnorm_world_options;
 
 ALLNORM_EXPORT allnorm_status allnorm_world_create(allnorm_context* context, const allnorm_world_options* options,
@@ -214,13 +215,13 @@ ALLNORM_EXPORT allnorm_status allnorm_world_own(allnorm_world* world, allnorm_wo
 typedef struct allnorm_workspace_status {
   size_t struct_size;
   int32_t healthy;     /* 1 or 0. All that follows is meaningful when it is 0. */
-  allnorm_status code; /* ALLNORM_TIMEOUT or ALLNORM_ABORTED. */
+  allnorm_status code; /* ALLNORM_TIMEOUT, ALLNORM_ABORTED or ALLNORM_MISMATCH. */
   int32_t rank;        /* The rank that gave up first, or -1. */
   int32_t waited_for;  /* The rank that it waited for, or -1. */
   int64_t row;         /* Or -1. */
   uint64_t epoch;      /* How many calls of the strategy that row had finished. */
   allnorm_strategy strategy;
-  char phase[16];    /* "one-shot", "scatter" or "broadcast". */
+  char phase[16];    /* "one-shot", "scatter", "broadcast" or "comparison". */
   char message[492]; /* All of this in a sentence, cut off where it is longer. */
 } allnorm_workspace_status;
 

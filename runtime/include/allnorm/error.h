@@ -27,7 +27,8 @@ enum class ErrorCode : int {
   kInvalidEnvironment = 10,  ///< An environment variable has a value that is not allowed.
   kSimulation = 11,          ///< The simulator found a fault of a kernel, or a deadlock.
   kCacheMiss = 12,           ///< A kernel is not in the cache, and the mode is require-hit.
-  kPeer = 13                 ///< Another rank's process is gone, failed or did not come.
+  kPeer = 13,                ///< Another rank's process is gone, failed or did not come.
+  kMismatch = 14             ///< In checked mode: the ranks' calls differ; see Workspace::status().
 };
 
 /// "invalid argument", "not prepared", ...: the code in words.

@@ -14,7 +14,7 @@
 // Several Worlds: a call may take a whole GPU and waits there for its peers. Calls of different Worlds that share GPUs
 // must therefore be ordered the same way on each of them (one stream, or events); side by side they can block each
 // other. Agreement: all ranks make the same calls in the same order, with the same tokens, hidden_dim, dtype, quant and
-// strategy. Ranks that do not agree wait for each other until the deadline.
+// strategy. Ranks that do not agree wait for each other until the deadline, unless WorldOptions::checked finds it.
 #ifndef ALLNORM_WORKSPACE_H_
 #define ALLNORM_WORKSPACE_H_
 
@@ -47,18 +47,23 @@ struct WorldOptions {
   /// NVSHMEM_DISABLE_NVLS=1 and TORCH_SYMM_MEM_DISABLE_MULTICAST=1 forbids it. Of today's devices only the simulated
   /// ones have it; elsewhere the ranks store to each peer, and the log says so (info).
   bool multicast = false;
+  /// Checked mode: before each call the ranks compare its number, tokens, hidden_dim, dtype, quant and strategy, on the
+  /// device and so in graphs, too; $ALLNORM_CHECKED=1 asks for it as well. Where they differ, all ranks' calls end and
+  /// status() says what differs (kMismatch). For finding faults: it costs a kernel and a round trip a call. With a
+  /// Bootstrap all ranks must ask for it.
+  bool checked = false;
 };
 
 /// Whether a rank's calls are still good, and if not, who gave up waiting for whom.
 struct WorkspaceStatus {
   bool healthy = true;
-  ErrorCode code = ErrorCode::kTimeout;  ///< kTimeout or kAborted; meaningful when not healthy.
-  int rank = -1;                         ///< The rank that gave up first (kTimeout).
-  int waited_for = -1;                   ///< The rank that it waited for.
+  ErrorCode code = ErrorCode::kTimeout;  ///< kTimeout, kAborted or kMismatch; meaningful when not healthy.
+  int rank = -1;                         ///< The rank that gave up first; kMismatch: the first that differs.
+  int waited_for = -1;                   ///< The rank that it waited for, or differs from.
   std::int64_t row = -1;
-  std::string phase;  ///< "one-shot", "scatter" or "broadcast".
+  std::string phase;  ///< "one-shot", "scatter" or "broadcast"; "comparison" in checked mode.
   Strategy strategy = Strategy::kOneShot;
-  std::uint64_t epoch = 0;  ///< How many calls of the strategy that row had finished.
+  std::uint64_t epoch = 0;  ///< How many calls of the strategy that row had finished; comparison: calls of the World.
   std::string message;      ///< All of this in a sentence, with what to do next.
 };
 
