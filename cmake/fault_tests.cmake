@@ -4,8 +4,9 @@ add_library(allnorm_stub_nvrtc MODULE EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tes
 target_include_directories(allnorm_stub_nvrtc SYSTEM PRIVATE ${ALLNORM_NVRTC_INCLUDE})
 set_target_properties(allnorm_stub_nvrtc PROPERTIES CXX_VISIBILITY_PRESET default)
 
-add_library(allnorm_stub_driver MODULE EXCLUDE_FROM_ALL
-  ${PROJECT_SOURCE_DIR}/tests/fault/stub_driver.cc ${PROJECT_SOURCE_DIR}/tests/fault/stub_driver_rest.cc)
+add_library(allnorm_stub_driver MODULE EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tests/fault/stub_driver.cc
+  ${PROJECT_SOURCE_DIR}/tests/fault/stub_driver_rest.cc ${PROJECT_SOURCE_DIR}/tests/fault/stub_multicast.cc)
+target_include_directories(allnorm_stub_driver PRIVATE ${PROJECT_SOURCE_DIR})
 target_include_directories(allnorm_stub_driver SYSTEM PRIVATE ${ALLNORM_CUDA_INCLUDE})
 
 file(GLOB allnorm_fault_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fault/*.cc)

@@ -47,6 +47,9 @@ struct ComparedCall {
 /// Of the call before which `calls` were compared. Never that of the call before the last, which is what lies there.
 ALLNORM_DEVICE u32 call_number(u64 calls) { return static_cast<u32>(calls) + 1; }
 
+/// What a rank stores when multicast is tested.
+ALLNORM_DEVICE u32 multicast_test_word(u32 rank) { return 0x5A000000u + rank; }
+
 /// Control::poison: 0 while healthy; else rank + 1 of who gave up first, or kAbortedByHost.
 inline constexpr u32 kAbortedByHost = 0xFFFFFFFFu;
 

@@ -36,7 +36,7 @@ std::optional<Spec> spec_of(const JsonNode& node) {
 }  // namespace
 
 std::string describe_briefly(const Spec& spec) {
-  if (spec.operation == Operation::kCompareCalls) return fmt::format("compare_calls, world {}", spec.world_size);
+  if (is_helper(spec.operation)) return fmt::format("{}, world {}", to_string(spec.operation), spec.world_size);
   std::string text = fmt::format("{} {}", to_string(spec.operation), to_string(spec.strategy));
   if (spec.quant != Quant::kNone) text += fmt::format(" {}", to_string(spec.quant));
   if (spec.quant == Quant::kNvfp4) text += fmt::format(" {}", to_string(spec.layout));

@@ -77,7 +77,7 @@ SpecOptions::SpecOptions(CLI::App& app) {
 }
 
 Spec SpecOptions::spec() const {
-  if (spec_.operation == Operation::kCompareCalls) return compare_calls_spec(spec_.target, spec_.world_size);
+  if (is_helper(spec_.operation)) return helper_spec(spec_.operation, spec_.target, spec_.world_size);
   Spec spec = spec_;
   const bool fused = spec.operation == Operation::kFused;
   spec.gamma_dtype = gamma_dtype_.value_or(spec.dtype);

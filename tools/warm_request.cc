@@ -81,7 +81,7 @@ void WarmRequest::add_kind_flags(CLI::App& app) {
   kind(add_names(app, "--strategy", strategies_, kStrategies, "Default auto: all that AUTO can choose"));
   kind(add_names(app, "--transport", transports_, kTransports, "Default unicast"));
   kind(add_names(app, "--operation", operations_, kOperations,
-                 "Default fused; compare_calls is what checked mode needs beside the calls"));
+                 "Default fused; checked mode also needs compare_calls, and multicast test_multicast"));
   other(add_list(
       app, "--pdl", pdls_, [](const std::string& text) { return parse_pdl_flag(text); },
       "Programmatic dependent launch: off, early, late; default off,early, with early for callers that "
@@ -243,8 +243,8 @@ Wanted WarmRequest::wanted_of_kinds() const {
     if (known.insert(spec).second && exists(spec)) wanted.specs.push_back(spec);
   };
   for (const Spec& kind : table_.empty() ? kinds_of_flags() : kinds_of_table(tables.front())) {
-    if (kind.operation == Operation::kCompareCalls) {
-      want(compare_calls_spec(kind.target, kind.world_size));
+    if (is_helper(kind.operation)) {
+      want(helper_spec(kind.operation, kind.target, kind.world_size));
       continue;
     }
     if (!exists(with_default_geometry(kind))) continue;

@@ -3,6 +3,7 @@
 
 #include "allnorm/version.h"
 #include "comm/group_memory.h"
+#include "comm/multicast.h"
 #include "comm/vote.h"
 #include "comm/world_impl.h"
 #include "env/log.h"
@@ -45,6 +46,7 @@ void check_all_agree(Bootstrap& bootstrap, Context::Impl& context, const Device&
   check_agreement(bootstrap, "tuned table", table);
   check_agreement(bootstrap, "timeout_seconds",
                   fmt::format("{}", options.timeout_seconds.value_or(context.env().timeout_seconds)));
+  check_agreement(bootstrap, "multicast", asks_for_multicast(options, context.env()) ? "true" : "false");
   check_agreement(bootstrap, "checked", options.checked || context.env().checked ? "true" : "false");
   check_agreement(
       bootstrap, "max_row_bytes, max_tokens_one_shot, max_tokens_two_shot",
@@ -68,21 +70,19 @@ World::Impl::Impl(Context::Impl& context, Bootstrap& bootstrap, int device_numbe
   });
   check_own_gpus(bootstrap, *device);
   check_all_agree(bootstrap, context, *device, options, table.digest);
-  if (options.multicast || context.env().multicast) {
-    log::info("multicast was asked for and is not used, the ranks store to each peer: there is none between processes");
-  }
-
   meeting_dir_ = bootstrap.host_directory();
   if (meeting_dir_.empty()) meeting_dir_ = context.env().meeting_dir;
   group_ = share_memory(bootstrap, *device, SymmetricLayout::of(options).total_bytes, exchange_place());
+  multicast_ = share_multicast(context, options, bootstrap, *device, group_, exchange_place());
   // The last step: whoever leaves it may call, and finds every rank's buffers empty.
   do_together(bootstrap, "prepare its workspace", [&] {
     const auto& of_ranks = group_.of_ranks;
     RankPlace place;
     place.rank = first_rank_;
     place.device = place.first_device = device;
-    ranks_.push_back(std::make_unique<Workspace>(std::make_unique<Workspace::Impl>(
-        context, options, place, std::move(table.table), of_ranks[static_cast<std::size_t>(first_rank_)], nullptr)));
+    ranks_.push_back(std::make_unique<Workspace>(
+        std::make_unique<Workspace::Impl>(context, options, place, std::move(table.table),
+                                          of_ranks[static_cast<std::size_t>(first_rank_)], multicast_.get())));
     Workspace::Impl& workspace = ranks_.front()->impl();
     for (std::size_t rank = 0; rank < of_ranks.size(); rank++) {
       workspace.params.symmetric[rank] = static_cast<char*>(of_ranks[rank]->data());

@@ -174,7 +174,7 @@ Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_o
   params.broadcast = layout.broadcast;
   params.multicast = multicast != nullptr ? static_cast<char*>(multicast->data()) : nullptr;
   if (world_size > 1 && (options.checked || context.env().checked)) {
-    comparison_ = &context.plans().get(device_, compare_calls_spec(device_.target(), world_size));
+    comparison_ = &context.plans().get(device_, helper_spec(Operation::kCompareCalls, device_.target(), world_size));
   }
   renew();
 }

@@ -31,14 +31,6 @@ std::vector<std::unique_ptr<DeviceMemory>> allocate_symmetric(Context::Impl& con
   return memory;
 }
 
-std::unique_ptr<DeviceMemory> map_multicast(Context::Impl& context, const WorldOptions& options,
-                                            const std::vector<std::unique_ptr<DeviceMemory>>& symmetric) {
-  std::vector<DeviceMemory*> of_ranks;
-  for (const auto& memory : symmetric) of_ranks.push_back(memory.get());
-  return map_multicast(options, context.env(), context.device(options.devices.front()), of_ranks,
-                       SymmetricLayout::of(options).total_bytes);
-}
-
 }  // namespace
 
 void check_options(const WorldOptions& options) {
@@ -77,7 +69,9 @@ World::Impl::Impl(Context::Impl& context, const WorldOptions& options)
   Device& first = context.device(options.devices.front());
   const std::optional<Table> table = context.table_for(first.name()).table;
   std::vector<std::unique_ptr<DeviceMemory>> symmetric = allocate_symmetric(context, options);
-  multicast_ = map_multicast(context, options, symmetric);
+  std::vector<DeviceMemory*> of_ranks;
+  for (const auto& memory : symmetric) of_ranks.push_back(memory.get());
+  multicast_ = map_multicast(context, options, of_ranks);
   for (std::size_t rank = 0; rank < symmetric.size(); rank++) {
     const int device = options.devices[rank];
     RankPlace place;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +35,20 @@ struct MemoryHandle {
   Kind kind = Kind::kDescriptor;
   std::string fabric;
   Descriptor descriptor;
+};
+
+/// An address that stands for the same place in the symmetric memory of every rank. Each rank takes the steps in this
+/// order: it is made by one of them and imported by the others; add(); bind(). None takes a step before all have taken
+/// the one before. A process whose ranks are all here has one object for them.
+class Multicast : public DeviceMemory {
+ public:
+  /// Of one that was made for this.
+  virtual MemoryHandle export_handle() const = 0;
+  /// The GPUs of this process.
+  virtual void add() = 0;
+  /// The symmetric memory of each of them; from now on data() can be stored to. Throws kUnsupported where it is too
+  /// small.
+  virtual void bind(std::span<DeviceMemory* const> own) = 0;
 };
 
 /// How a kernel is launched, apart from the number of CTAs.
@@ -83,8 +98,12 @@ class Device {
   /// handle.
   virtual void renew_pages(DeviceMemory& memory) = 0;
   virtual void renew_pages(DeviceMemory& memory, const MemoryHandle& handle) = 0;
-  /// An address that stands for the same place in the symmetric memory of each rank; null where there is no multicast.
-  virtual std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> of_ranks, std::size_t bytes) = 0;
+  /// For symmetric memory of so many bytes of `ranks` ranks, of which those of the devices `here` are this process's. A
+  /// kind: other processes can import it. Throws kUnsupported where there is no multicast.
+  virtual std::unique_ptr<Multicast> create_multicast(std::span<Device* const> here, std::size_t bytes, int ranks,
+                                                      std::optional<MemoryHandle::Kind> kind) = 0;
+  /// Another process's, for this device.
+  virtual std::unique_ptr<Multicast> import_multicast(const MemoryHandle& handle, std::size_t bytes, int ranks) = 0;
   /// Beside kernels that run: neither waits for a spinning kernel.
   virtual void fill_words(void* to, std::uint32_t word, std::size_t bytes) = 0;
   virtual void copy_to_device(void* to, const void* from, std::size_t bytes) = 0;

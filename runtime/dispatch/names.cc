@@ -40,6 +40,7 @@ const char* to_string(Operation operation) noexcept {
     case Operation::kAllReduce: return "all_reduce";
     case Operation::kFused: return "fused";
     case Operation::kCompareCalls: return "compare_calls";
+    case Operation::kTestMulticast: return "test_multicast";
   }
   return "unknown";
 }

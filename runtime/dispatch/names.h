@@ -30,7 +30,8 @@ inline constexpr std::array kStrategies = {Strategy::kOneShot, Strategy::kTwoSho
 /// The strategies that kernels have.
 inline constexpr std::array kKernelStrategies = {Strategy::kOneShot, Strategy::kTwoShot};
 inline constexpr std::array kTransports = {Transport::kUnicast, Transport::kMulticast};
-inline constexpr std::array kOperations = {Operation::kAllReduce, Operation::kFused, Operation::kCompareCalls};
+inline constexpr std::array kOperations = {Operation::kAllReduce, Operation::kFused, Operation::kCompareCalls,
+                                           Operation::kTestMulticast};
 /// Those that users call.
 inline constexpr std::array kCallOperations = {Operation::kAllReduce, Operation::kFused};
 inline constexpr std::array kTargets = {Target::kSm90a, Target::kSm100a, Target::kSm103a, Target::kSm120a,

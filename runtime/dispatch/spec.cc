@@ -45,9 +45,10 @@ void check_quant(const Spec& spec) {
 
 void check_operation(const Spec& spec) {
   check_enum("operation", spec.operation, kOperations);
-  if (spec.operation == Operation::kCompareCalls) {
-    const Spec only = compare_calls_spec(spec.target, spec.world_size);
-    if (spec != only) refuse("operation", fmt::format("compare_calls in \"{}\"", describe(spec)), describe(only));
+  if (is_helper(spec.operation)) {
+    const Spec only = helper_spec(spec.operation, spec.target, spec.world_size);
+    if (spec == only) return;
+    refuse("operation", fmt::format("{} in \"{}\"", to_string(spec.operation), describe(spec)), describe(only));
   }
   if (spec.operation != Operation::kAllReduce) return;
   if (spec.quant != Quant::kNone) {
@@ -74,10 +75,13 @@ void check_geometry(const Spec& spec) {
 
 }  // namespace
 
-Spec compare_calls_spec(Target target, int world_size) {
+bool is_helper(Operation operation) noexcept { return !is_one_of(operation, kCallOperations); }
+
+Spec helper_spec(Operation operation, Target target, int world_size) {
   Spec spec;
   spec.target = target;
-  spec.operation = Operation::kCompareCalls;
+  spec.operation = operation;
+  if (operation == Operation::kTestMulticast) spec.transport = Transport::kMulticast;
   spec.dtype = spec.gamma_dtype = DataType::kF32;
   spec.has_output = spec.has_residual_out = false;
   spec.world_size = static_cast<std::uint8_t>(world_size);

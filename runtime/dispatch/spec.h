@@ -16,9 +16,9 @@ enum class Target : std::uint8_t { kSm90a, kSm100a, kSm103a, kSm120a, kHost };
 /// How a value reaches all ranks: a store per peer, or one store to a multicast address.
 enum class Transport : std::uint8_t { kUnicast, kMulticast };
 
-/// Plain all-reduce; all-reduce + residual + RMSNorm + quantization; or the comparison of calls that comes before each
-/// of these in checked mode.
-enum class Operation : std::uint8_t { kAllReduce, kFused, kCompareCalls };
+/// Plain all-reduce; all-reduce + residual + RMSNorm + quantization. And two helpers: the comparison of calls that
+/// comes before each of these in checked mode, and a store by multicast, to see whether it arrives.
+enum class Operation : std::uint8_t { kAllReduce, kFused, kCompareCalls, kTestMulticast };
 
 /// When a kernel lets its successor start (programmatic dependent launch).
 enum class Pdl : std::uint8_t { kOff, kEarlyTrigger, kLateTrigger };
@@ -68,8 +68,9 @@ Target parse_target(const std::string& name);
 /// One line, canonical and stable: the text that is hashed into cache keys and printed in messages.
 std::string describe(const Spec& spec);
 
-/// The kernel that compares calls depends on nothing else.
-Spec compare_calls_spec(Target target, int world_size);
+bool is_helper(Operation operation) noexcept;
+/// A helper's kernel depends on nothing else.
+Spec helper_spec(Operation operation, Target target, int world_size);
 
 /// Throws kInvalidArgument if no kernel exists for the Spec (world_size, hidden_dim, dtypes, quant, geometry).
 void check_spec(const Spec& spec);

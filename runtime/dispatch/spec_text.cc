@@ -67,8 +67,9 @@ std::string warm_command(const Spec& spec) {
   const auto& [target, operation, strategy, transport, dtype, gamma_dtype, quant, layout, has_output, has_residual_out,
                zero_scale_padding, pdl, world_size, geometry, hidden_dim] = spec;
   const auto& [ctas_per_row, warps_per_cta, chunks_per_warp] = geometry;
-  if (operation == Operation::kCompareCalls) {
-    return fmt::format("allnorm warm --arch {} --world {} --operation compare_calls", to_string(target), world_size);
+  if (is_helper(operation)) {
+    return fmt::format("allnorm warm --arch {} --world {} --operation {}", to_string(target), world_size,
+                       to_string(operation));
   }
   std::string line = fmt::format("allnorm warm --arch {} --world {} --hidden {} --dtype {} --gamma-dtype {}",
                                  to_string(target), world_size, hidden_dim, to_string(dtype), to_string(gamma_dtype));

@@ -32,6 +32,7 @@ const char* pdl_constant(Pdl pdl) {
 
 const char* file_of(const Spec& spec) {
   if (spec.operation == Operation::kCompareCalls) return "compare_calls.cuh";
+  if (spec.operation == Operation::kTestMulticast) return "test_multicast.cuh";
   return spec.strategy == Strategy::kTwoShot ? "two_shot.cuh" : "one_shot.cuh";
 }
 
@@ -94,6 +95,7 @@ std::vector<std::string> compile_options(Target target) {
 
 const char* kernel_name(const Spec& spec) {
   if (spec.operation == Operation::kCompareCalls) return "allnorm_compare_calls";
+  if (spec.operation == Operation::kTestMulticast) return "allnorm_test_multicast";
   return spec.strategy == Strategy::kTwoShot ? "allnorm_two_shot" : "allnorm_one_shot";
 }
 

@@ -4,8 +4,12 @@
 //   ALLNORM_STUB_GPUS     how many GPUs there are (16)
 //   ALLNORM_STUB_FABRIC   1: memory can be shared by fabric handle, too
 //   ALLNORM_STUB_FAIL     "cuMemMap:2": the second call of that function fails; "cuMemMap:2:kill": it ends the process
-//   allnorm_stub_live()   what was made and not given back: allocations, addresses, mappings, contexts, streams
+//   ALLNORM_STUB_MULTICAST   see stub_multicast.cc
+//   allnorm_stub_live()   what was made and not given back: allocations, addresses, mappings, contexts, streams,
+//   modules,
+//                         memory bound to multicast objects
 #include <cuda.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,6 +21,8 @@
 #include <map>
 #include <mutex>
 #include <string>
+
+#include "stub_state.h"
 
 namespace {
 
@@ -36,14 +42,20 @@ std::map<std::string, int> calls;
 CUmemGenericAllocationHandle next_handle = 1;
 int contexts = 0;
 int streams = 0;
+int others = 0;
 thread_local CUcontext current = nullptr;
+
+CUcontext context_of(CUdevice device) { return reinterpret_cast<CUcontext>(static_cast<std::uintptr_t>(device) + 1); }
+
+}  // namespace
+
+namespace stub {
 
 int setting(const char* name, int otherwise) {
   const char* value = std::getenv(name);
   return value == nullptr ? otherwise : std::atoi(value);
 }
 
-/// Whether this call is the one that is to fail.
 bool fails(const char* function) {
   const std::lock_guard lock(mutex);
   const int count = ++calls[function];
@@ -54,24 +66,33 @@ bool fails(const char* function) {
   return asked == here;
 }
 
-CUcontext context_of(CUdevice device) { return reinterpret_cast<CUcontext>(static_cast<std::uintptr_t>(device) + 1); }
-
 CUmemGenericAllocationHandle keep(int file, std::size_t bytes) {
   const std::lock_guard lock(mutex);
   allocations[next_handle] = {file, bytes};
   return next_handle++;
 }
 
-/// A fabric handle says which file of which process it stands for.
-struct FabricName {
-  int process;
-  int file;
-};
+int file_of(CUmemGenericAllocationHandle handle) {
+  const std::lock_guard lock(mutex);
+  const auto found = allocations.find(handle);
+  return found == allocations.end() ? -1 : found->second.file;
+}
 
-}  // namespace
+int open_file(const FileName& name) {
+  char path[64];
+  std::snprintf(path, sizeof(path), "/proc/%d/fd/%d", name.process, name.file);
+  return ::open(path, O_RDWR | O_CLOEXEC);
+}
 
-#define FAIL_IF_ASKED(function) \
-  if (fails(#function)) return CUDA_ERROR_UNKNOWN
+void count_live(int change) {
+  const std::lock_guard lock(mutex);
+  others += change;
+}
+
+}  // namespace stub
+
+using stub::keep;
+using stub::setting;
 
 extern "C" {
 
@@ -79,7 +100,8 @@ extern "C" {
 
 int allnorm_stub_live() {
   const std::lock_guard lock(mutex);
-  return static_cast<int>(allocations.size() + reserved.size() + mapped.size() + plain.size()) + contexts + streams;
+  return static_cast<int>(allocations.size() + reserved.size() + mapped.size() + plain.size()) + contexts + streams +
+         others;
 }
 
 CUresult cuInit(unsigned) { return CUDA_SUCCESS; }
@@ -100,8 +122,10 @@ CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice) {
+  if (attribute == CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED) FAIL_IF_ASKED(cuDeviceGetAttribute);
   *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR ? 9
            : attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT   ? 132
+           : attribute == CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED    ? setting("ALLNORM_STUB_MULTICAST", 0)
                                                                      : 0;
   return CUDA_SUCCESS;
 }
@@ -125,6 +149,12 @@ CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned, int) {
   const std::lock_guard lock(mutex);
   streams++;
   return *stream = reinterpret_cast<CUstream>(std::uintptr_t{16}), CUDA_SUCCESS;
+}
+CUresult cuStreamCreate(CUstream* stream, unsigned) {
+  FAIL_IF_ASKED(cuStreamCreate);
+  const std::lock_guard lock(mutex);
+  streams++;
+  return *stream = reinterpret_cast<CUstream>(std::uintptr_t{32}), CUDA_SUCCESS;
 }
 CUresult cuStreamDestroy_v2(CUstream) {
   const std::lock_guard lock(mutex);
@@ -167,7 +197,7 @@ CUresult cuMemExportToShareableHandle(void* to, CUmemGenericAllocationHandle han
   const auto found = allocations.find(handle);
   if (found == allocations.end()) return CUDA_ERROR_INVALID_VALUE;
   if (type == CU_MEM_HANDLE_TYPE_FABRIC) {
-    const FabricName name{::getpid(), found->second.file};
+    const stub::FileName name{::getpid(), found->second.file};
     std::memset(to, 0, sizeof(CUmemFabricHandle));
     std::memcpy(to, &name, sizeof(name));
     return CUDA_SUCCESS;
@@ -181,14 +211,9 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* handle, vo
   FAIL_IF_ASKED(cuMemImportFromShareableHandle);
   int file = -1;
   if (type == CU_MEM_HANDLE_TYPE_FABRIC) {
-    FabricName name{};
+    stub::FileName name{};
     std::memcpy(&name, from, sizeof(name));
-    char path[64];
-    std::snprintf(path, sizeof(path), "/proc/%d/fd/%d", name.process, name.file);
-    if (std::FILE* opened = std::fopen(path, "r+e"); opened != nullptr) {
-      file = ::dup(::fileno(opened));
-      std::fclose(opened);
-    }
+    file = stub::open_file(name);
   } else {
     file = ::dup(static_cast<int>(reinterpret_cast<std::intptr_t>(from)));
   }

@@ -58,8 +58,12 @@ class FakeDevice : public Device {
   std::unique_ptr<DeviceMemory> import_memory(const MemoryHandle& /*handle*/, std::size_t /*bytes*/) override {
     return nullptr;
   }
-  std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> /*of_ranks*/,
-                                              std::size_t /*bytes*/) override {
+  std::unique_ptr<Multicast> create_multicast(std::span<Device* const> /*here*/, std::size_t /*bytes*/, int /*ranks*/,
+                                              std::optional<MemoryHandle::Kind> /*kind*/) override {
+    return nullptr;
+  }
+  std::unique_ptr<Multicast> import_multicast(const MemoryHandle& /*handle*/, std::size_t /*bytes*/,
+                                              int /*ranks*/) override {
     return nullptr;
   }
   void fill_words(void* /*to*/, std::uint32_t /*word*/, std::size_t /*bytes*/) override {}

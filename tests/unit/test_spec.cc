@@ -159,7 +159,7 @@ TEST_CASE("a geometry outside its ranges, or too small for the row, is refused",
 }
 
 TEST_CASE("the comparison of calls is one kernel for a target and a world", "[spec]") {
-  const Spec spec = compare_calls_spec(Target::kSm90a, 8);
+  const Spec spec = helper_spec(Operation::kCompareCalls, Target::kSm90a, 8);
   check_spec(spec);
   Spec other = spec;
   other.hidden_dim = 8;

@@ -57,7 +57,7 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 TEST_CASE("a Spec is read back from its JSON") {
   CHECK(parsed(to_json(nvfp4_spec())) == nvfp4_spec());
   CHECK(parsed(to_json(plain_spec())) == plain_spec());
-  const Spec comparison = compare_calls_spec(Target::kHost, 72);
+  const Spec comparison = helper_spec(Operation::kCompareCalls, Target::kHost, 72);
   CHECK(parsed(to_json(comparison)) == comparison);
   CHECK(to_json(plain_spec()).find('\n') == std::string::npos);
 }

@@ -101,11 +101,13 @@ TEST_CASE("the kernels of checked mode are one for each world and GPU, whatever 
   for (const Spec& spec : listing.specs) {
     if (spec.operation == Operation::kCompareCalls) comparing.insert(spec);
   }
-  CHECK(comparing == std::set<Spec>{compare_calls_spec(Target::kSm90a, 2), compare_calls_spec(Target::kSm90a, 3),
-                                    compare_calls_spec(Target::kSm100a, 2), compare_calls_spec(Target::kSm100a, 3)});
+  CHECK(comparing == std::set<Spec>{helper_spec(Operation::kCompareCalls, Target::kSm90a, 2),
+                                    helper_spec(Operation::kCompareCalls, Target::kSm90a, 3),
+                                    helper_spec(Operation::kCompareCalls, Target::kSm100a, 2),
+                                    helper_spec(Operation::kCompareCalls, Target::kSm100a, 3)});
   CHECK(comparing.size() < listing.specs.size());
-  const std::string command = warm_command(compare_calls_spec(Target::kSm90a, 2));
-  CHECK(listed(command.substr(13)).specs == std::set<Spec>{compare_calls_spec(Target::kSm90a, 2)});
+  const std::string command = warm_command(helper_spec(Operation::kCompareCalls, Target::kSm90a, 2));
+  CHECK(listed(command.substr(13)).specs == std::set<Spec>{helper_spec(Operation::kCompareCalls, Target::kSm90a, 2)});
 }
 
 TEST_CASE("lists and ranges are all combinations", "[warm]") {

@@ -60,7 +60,9 @@ class CudaDevice final : public Device {
   void release_pages(DeviceMemory& memory) override;
   void renew_pages(DeviceMemory& memory) override;
   void renew_pages(DeviceMemory& memory, const MemoryHandle& handle) override;
-  std::unique_ptr<DeviceMemory> map_multicast(std::span<DeviceMemory* const> of_ranks, std::size_t bytes) override;
+  std::unique_ptr<Multicast> create_multicast(std::span<Device* const> here, std::size_t bytes, int ranks,
+                                              std::optional<MemoryHandle::Kind> kind) override;
+  std::unique_ptr<Multicast> import_multicast(const MemoryHandle& handle, std::size_t bytes, int ranks) override;
   void fill_words(void* to, std::uint32_t word, std::size_t bytes) override;
   void copy_to_device(void* to, const void* from, std::size_t bytes) override;
   void copy_to_host(void* to, const void* from, std::size_t bytes) override;

@@ -1,10 +1,14 @@
 // Device memory: plain, symmetric (mapped for every GPU of a world), and shared with other processes.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "allnorm/error.h"
 #include "device/cuda/cuda_device.h"
+#include "device/cuda/multicast_memory.h"
 #include "device/cuda/virtual_memory.h"
 
 namespace allnorm::cuda {
@@ -34,13 +38,18 @@ class PlainMemory final : public DeviceMemory {
   CUdeviceptr address_ = 0;
 };
 
+void check_has_multicast(const Driver& driver, int gpu) {
+  int supported = 0;
+  driver.check(driver.cuDeviceGetAttribute(&supported, CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED, gpu),
+               "cuDeviceGetAttribute");
+  if (supported == 0) throw Error(ErrorCode::kUnsupported, fmt::format("GPU {} has no multicast", gpu));
+}
+
 }  // namespace
 
 std::unique_ptr<DeviceMemory> CudaDevice::allocate(std::size_t bytes) {
   return std::make_unique<PlainMemory>(*this, bytes);
 }
-
-std::unique_ptr<DeviceMemory> CudaDevice::map_multicast(std::span<DeviceMemory* const>, std::size_t) { return nullptr; }
 
 std::unique_ptr<DeviceMemory> CudaDevice::allocate_symmetric(std::size_t bytes, std::span<Device* const> peers) {
   std::set<int> users = {ordinal_};
@@ -75,6 +84,25 @@ void CudaDevice::release_pages(DeviceMemory& memory) { dynamic_cast<VirtualMemor
 void CudaDevice::renew_pages(DeviceMemory& memory) { dynamic_cast<VirtualMemory&>(memory).renew_pages(); }
 void CudaDevice::renew_pages(DeviceMemory& memory, const MemoryHandle& handle) {
   dynamic_cast<VirtualMemory&>(memory).renew_pages(handle);
+}
+
+std::unique_ptr<Multicast> CudaDevice::create_multicast(std::span<Device* const> here, std::size_t bytes, int ranks,
+                                                        std::optional<MemoryHandle::Kind> kind) {
+  std::vector<int> gpus;
+  for (const Device* device : here) {
+    const int gpu = device->ordinal();
+    if (std::find(gpus.begin(), gpus.end(), gpu) != gpus.end()) {
+      throw Error(ErrorCode::kUnsupported, fmt::format("several ranks are on GPU {}", gpu));
+    }
+    check_has_multicast(*driver_, gpu);
+    gpus.push_back(gpu);
+  }
+  return std::make_unique<MulticastMemory>(*driver_, std::move(gpus), bytes, ranks, kind);
+}
+
+std::unique_ptr<Multicast> CudaDevice::import_multicast(const MemoryHandle& handle, std::size_t bytes, int ranks) {
+  check_has_multicast(*driver_, ordinal_);
+  return std::make_unique<MulticastMemory>(*driver_, ordinal_, bytes, ranks, handle);
 }
 
 }  // namespace allnorm::cuda

@@ -51,6 +51,11 @@ namespace allnorm::cuda {
   X(cuMemExportToShareableHandle, cuMemExportToShareableHandle)                               \
   X(cuMemImportFromShareableHandle, cuMemImportFromShareableHandle)                           \
   X(cuMemGetAllocationGranularity, cuMemGetAllocationGranularity)                             \
+  X(cuMulticastGetGranularity, cuMulticastGetGranularity)                                     \
+  X(cuMulticastCreate, cuMulticastCreate)                                                     \
+  X(cuMulticastAddDevice, cuMulticastAddDevice)                                               \
+  X(cuMulticastBindMem, cuMulticastBindMem)                                                   \
+  X(cuMulticastUnbind, cuMulticastUnbind)                                                     \
   X(cuMemAlloc, cuMemAlloc_v2)                                                                \
   X(cuMemFree, cuMemFree_v2)                                                                  \
   X(cuMemGetInfo, cuMemGetInfo_v2)                                                            \

@@ -26,12 +26,47 @@ std::size_t granularity_of(const Driver& driver, const CUmemAllocationProp& prop
   return granularity;
 }
 
-std::size_t whole_pages(std::size_t bytes, std::size_t page) { return (bytes + page - 1) / page * page; }
-
 }  // namespace
+
+std::size_t whole_pages(std::size_t bytes, std::size_t page) noexcept { return (bytes + page - 1) / page * page; }
 
 CUmemAllocationHandleType handle_type_of(MemoryHandle::Kind kind) noexcept {
   return kind == MemoryHandle::Kind::kFabric ? CU_MEM_HANDLE_TYPE_FABRIC : CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+}
+
+MemoryHandle export_handle(const Driver& driver, CUmemGenericAllocationHandle handle, MemoryHandle::Kind kind) {
+  MemoryHandle exported;
+  exported.kind = kind;
+  int descriptor = -1;
+  void* to = &descriptor;
+  if (kind == MemoryHandle::Kind::kFabric) {
+    exported.fabric.resize(sizeof(CUmemFabricHandle));
+    to = exported.fabric.data();
+  }
+  driver.check(driver.cuMemExportToShareableHandle(to, handle, handle_type_of(kind), 0),
+               "cuMemExportToShareableHandle");
+  if (descriptor >= 0) {
+    exported.descriptor = Descriptor(descriptor);
+    ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  }
+  return exported;
+}
+
+CUmemGenericAllocationHandle import_handle(const Driver& driver, const MemoryHandle& handle) {
+  CUmemFabricHandle fabric{};
+  void* bits = &fabric;
+  if (handle.kind == MemoryHandle::Kind::kFabric) {
+    if (handle.fabric.size() != sizeof(fabric)) {
+      throw Error(ErrorCode::kPeer, "a fabric handle of another size was given");
+    }
+    std::memcpy(&fabric, handle.fabric.data(), sizeof(fabric));
+  } else {
+    bits = reinterpret_cast<void*>(static_cast<std::intptr_t>(handle.descriptor.get()));
+  }
+  CUmemGenericAllocationHandle imported = 0;
+  driver.check(driver.cuMemImportFromShareableHandle(&imported, bits, handle_type_of(handle.kind)),
+               "cuMemImportFromShareableHandle");
+  return imported;
 }
 
 VirtualMemory::VirtualMemory(const Driver& driver, int owner, const std::set<int>& users, std::size_t bytes,
@@ -57,7 +92,7 @@ VirtualMemory::VirtualMemory(const Driver& driver, int user, std::size_t bytes, 
       granularity_(granularity_of(driver, properties_)),
       bytes_(whole_pages(bytes, granularity_)) {
   try {
-    import(handle);
+    handle_ = import_handle(driver_, handle);
     map_import();
   } catch (...) {
     release();
@@ -68,21 +103,7 @@ VirtualMemory::VirtualMemory(const Driver& driver, int user, std::size_t bytes, 
 VirtualMemory::~VirtualMemory() { release(); }
 
 MemoryHandle VirtualMemory::export_handle(MemoryHandle::Kind kind) const {
-  MemoryHandle handle;
-  handle.kind = kind;
-  int descriptor = -1;
-  void* to = &descriptor;
-  if (kind == MemoryHandle::Kind::kFabric) {
-    handle.fabric.resize(sizeof(CUmemFabricHandle));
-    to = handle.fabric.data();
-  }
-  driver_.check(driver_.cuMemExportToShareableHandle(to, handle_, handle_type_of(kind), 0),
-                "cuMemExportToShareableHandle");
-  if (descriptor >= 0) {
-    handle.descriptor = Descriptor(descriptor);
-    ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-  }
-  return handle;
+  return allnorm::cuda::export_handle(driver_, handle_, kind);
 }
 
 void VirtualMemory::release_pages() {
@@ -100,26 +121,11 @@ void VirtualMemory::renew_pages() {
 
 void VirtualMemory::renew_pages(const MemoryHandle& handle) {
   release_pages();
-  import(handle);
+  handle_ = import_handle(driver_, handle);
   map_import();
 }
 
 void VirtualMemory::create() { driver_.check(driver_.cuMemCreate(&handle_, bytes_, &properties_, 0), "cuMemCreate"); }
-
-void VirtualMemory::import(const MemoryHandle& handle) {
-  CUmemFabricHandle fabric{};
-  void* bits = &fabric;
-  if (handle.kind == MemoryHandle::Kind::kFabric) {
-    if (handle.fabric.size() != sizeof(fabric)) {
-      throw Error(ErrorCode::kPeer, "a fabric handle of another size was given");
-    }
-    std::memcpy(&fabric, handle.fabric.data(), sizeof(fabric));
-  } else {
-    bits = reinterpret_cast<void*>(static_cast<std::intptr_t>(handle.descriptor.get()));
-  }
-  driver_.check(driver_.cuMemImportFromShareableHandle(&handle_, bits, handle_type_of(handle.kind)),
-                "cuMemImportFromShareableHandle");
-}
 
 void VirtualMemory::map() {
   if (address_ == 0) {

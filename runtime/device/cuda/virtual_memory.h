@@ -13,6 +13,11 @@
 namespace allnorm::cuda {
 
 CUmemAllocationHandleType handle_type_of(MemoryHandle::Kind kind) noexcept;
+std::size_t whole_pages(std::size_t bytes, std::size_t page) noexcept;
+
+/// Of memory or a multicast object. Both throw kDriver; import_handle() also kPeer, for what is no handle.
+MemoryHandle export_handle(const Driver& driver, CUmemGenericAllocationHandle handle, MemoryHandle::Kind kind);
+CUmemGenericAllocationHandle import_handle(const Driver& driver, const MemoryHandle& handle);
 
 class VirtualMemory final : public DeviceMemory {
  public:
@@ -28,6 +33,8 @@ class VirtualMemory final : public DeviceMemory {
   void* data() const noexcept override { return reinterpret_cast<void*>(address_); }
   /// Throws kDriver, unless it was made for handles of this kind.
   MemoryHandle export_handle(MemoryHandle::Kind kind) const;
+  CUmemGenericAllocationHandle handle() const noexcept { return handle_; }
+  std::size_t bytes() const noexcept { return bytes_; }
 
   /// The addresses stay, with nothing behind them, until renew_pages(): of its own, or of another process's handle. All
   /// throw kDriver.
@@ -37,7 +44,6 @@ class VirtualMemory final : public DeviceMemory {
 
  private:
   void create();
-  void import(const MemoryHandle& handle);
   void map();
   void map_import();
   void release() noexcept;

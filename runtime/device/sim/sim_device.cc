@@ -28,6 +28,24 @@ class SimMemory final : public DeviceMemory {
               "a simulated GPU belongs to its process: ranks on the simulator must all be in one (a World of devices)");
 }
 
+class SimMulticast final : public Multicast {
+ public:
+  SimMulticast(std::shared_ptr<Machine> machine, std::size_t bytes) : machine_(std::move(machine)), bytes_(bytes) {}
+  void* data() const noexcept override { return address_->data(); }
+  MemoryHandle export_handle() const override { refuse_sharing(); }
+  void add() override {}
+  void bind(std::span<DeviceMemory* const> own) override {
+    std::vector<void*> members;
+    for (const DeviceMemory* memory : own) members.push_back(memory->data());
+    address_ = std::make_unique<SimMemory>(machine_, machine_->allocate_multicast(members, bytes_));
+  }
+
+ private:
+  std::shared_ptr<Machine> machine_;
+  std::size_t bytes_;
+  std::unique_ptr<SimMemory> address_;
+};
+
 }  // namespace
 
 class SimKernel final : public LoadedKernel {
@@ -83,11 +101,12 @@ std::unique_ptr<DeviceMemory> SimDevice::allocate(std::size_t bytes) {
   return std::make_unique<SimMemory>(machine_, machine_->allocate(bytes, ordinal_, Machine::Reach::kOwnDevice, name));
 }
 
-std::unique_ptr<DeviceMemory> SimDevice::map_multicast(std::span<DeviceMemory* const> of_ranks, std::size_t bytes) {
-  std::vector<void*> members;
-  for (const DeviceMemory* memory : of_ranks) members.push_back(memory->data());
-  return std::make_unique<SimMemory>(machine_, machine_->allocate_multicast(members, bytes));
+std::unique_ptr<Multicast> SimDevice::create_multicast(std::span<Device* const>, std::size_t bytes, int,
+                                                       std::optional<MemoryHandle::Kind>) {
+  return std::make_unique<SimMulticast>(machine_, bytes);
 }
+
+std::unique_ptr<Multicast> SimDevice::import_multicast(const MemoryHandle&, std::size_t, int) { refuse_sharing(); }
 
 void SimDevice::fill_words(void* to, std::uint32_t word, std::size_t bytes) { machine_->fill(to, word, bytes); }
 void SimDevice::copy_to_device(void* to, const void* from, std::size_t bytes) { machine_->write(to, from, bytes); }

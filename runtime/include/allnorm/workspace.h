@@ -44,8 +44,9 @@ struct WorldOptions {
   /// How long a call waits for a peer, in seconds; 0: for ever. Not set: $ALLNORM_TIMEOUT_SECONDS, or 30.
   std::optional<double> timeout_seconds{};
   /// Store by multicast where that can be; $ALLNORM_MULTICAST=1 asks for it, too. Any of NCCL_NVLS_ENABLE=0,
-  /// NVSHMEM_DISABLE_NVLS=1 and TORCH_SYMM_MEM_DISABLE_MULTICAST=1 forbids it. Of today's devices only the simulated
-  /// ones have it; elsewhere the ranks store to each peer, and the log says so (info).
+  /// NVSHMEM_DISABLE_NVLS=1 and TORCH_SYMM_MEM_DISABLE_MULTICAST=1 forbids it, on whichever rank. A test at creation
+  /// decides; where it cannot be, all ranks store to each peer, and the log says why (info). With a Bootstrap all ranks
+  /// must ask for it. It was never run on hardware.
   bool multicast = false;
   /// Checked mode: before each call the ranks compare its number, tokens, hidden_dim, dtype, quant and strategy, on the
   /// device and so in graphs, too; $ALLNORM_CHECKED=1 asks for it as well. Where they differ, all ranks' calls end and

@@ -1,0 +1,33 @@
+// What the files of the stub driver share (stub_driver.cc).
+#ifndef ALLNORM_TESTS_FAULT_STUB_STATE_H_
+#define ALLNORM_TESTS_FAULT_STUB_STATE_H_
+
+#include <cuda.h>
+
+#include <cstddef>
+
+namespace stub {
+
+int setting(const char* name, int otherwise);
+/// Whether this call is the one that is to fail.
+bool fails(const char* function);
+/// A handle for a file in memory, which is closed with it.
+CUmemGenericAllocationHandle keep(int file, std::size_t bytes);
+/// -1 if there is none of this handle.
+int file_of(CUmemGenericAllocationHandle handle);
+/// How another process finds a file of this one.
+struct FileName {
+  int process;
+  int file;
+};
+/// A descriptor of it here, or -1.
+int open_file(const FileName& name);
+/// Made, or with -1 given back: counted by allnorm_stub_live().
+void count_live(int change);
+
+}  // namespace stub
+
+#define FAIL_IF_ASKED(function) \
+  if (stub::fails(#function)) return CUDA_ERROR_UNKNOWN
+
+#endif  // ALLNORM_TESTS_FAULT_STUB_STATE_H_
