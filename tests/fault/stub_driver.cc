@@ -3,7 +3,8 @@
 //
 //   ALLNORM_STUB_GPUS     how many GPUs there are (16)
 //   ALLNORM_STUB_FABRIC   1: memory can be shared by fabric handle, too
-//   ALLNORM_STUB_FAIL     "cuMemMap:2": the second call of that function fails; "cuMemMap:2:kill": it ends the process
+//   ALLNORM_STUB_FAIL     "cuMemMap:2": the second call of that function fails; "cuMemMap:2:kill": it ends the process;
+//                         "cuMemMap:*": each call of it fails
 //   allnorm_stub_live()   what was made and not given back: allocations, addresses, mappings, contexts, streams
 #include <cuda.h>
 #include <sys/mman.h>
@@ -51,7 +52,7 @@ bool fails(const char* function) {
   if (asked == nullptr) return false;
   const std::string here = std::string(function) + ":" + std::to_string(count);
   if (asked == here + ":kill") ::kill(::getpid(), SIGKILL);
-  return asked == here;
+  return asked == here || asked == std::string(function) + ":*";
 }
 
 CUcontext context_of(CUdevice device) { return reinterpret_cast<CUcontext>(static_cast<std::uintptr_t>(device) + 1); }

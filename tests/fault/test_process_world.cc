@@ -1,8 +1,6 @@
 // Worlds of processes, over a driver that holds memory and runs nothing: what ranks share, and what each of them says
 // when a step of one fails.
-#include <dlfcn.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -19,34 +17,23 @@
 #include "catch.h"
 #include "comm/workspace_impl.h"
 #include "ranks.h"
+#include "stub_world.h"
 
 namespace allnorm {
 namespace {
 
 using cache::test::Folder;
+using testing::memory_of;
 using testing::RankOutcome;
 using testing::run_ranks;
+using testing::small_world;
+using testing::stub_live;
+using testing::use_stub;
+using testing::visit_all;
+using testing::with_leaks;
 namespace fs = std::filesystem;
 
 constexpr double kTimeoutSeconds = 5.0;
-
-/// In a rank's process, before its Context: the stub for a driver, and its own folder for everything else.
-void use_stub(const Folder& folder, const std::string& failing = {}) {
-  ::setenv("ALLNORM_DRIVER", ALLNORM_STUB_DRIVER, 1);
-  ::setenv("ALLNORM_CACHE", "off", 1);
-  ::setenv("ALLNORM_LOG", "off", 1);
-  ::setenv("TMPDIR", folder.path().c_str(), 1);
-  if (!failing.empty()) ::setenv("ALLNORM_STUB_FAIL", failing.c_str(), 1);
-}
-
-/// What the stub's GPUs still hold; 0 where it was never loaded.
-int stub_live() {
-  void* library = ::dlopen(ALLNORM_STUB_DRIVER, RTLD_NOW | RTLD_NOLOAD);
-  if (library == nullptr) return 0;
-  const int live = reinterpret_cast<int (*)()>(::dlsym(library, "allnorm_stub_live"))();
-  ::dlclose(library);
-  return live;
-}
 
 HostGroup group_of(int rank, int world_size, const std::string& session = "world") {
   HostGroup group;
@@ -55,27 +42,6 @@ HostGroup group_of(int rank, int world_size, const std::string& session = "world
   group.session = session;
   group.timeout_seconds = kTimeoutSeconds;
   return group;
-}
-
-WorldOptions small_world() {
-  WorldOptions options;
-  options.max_row_bytes = 4096;
-  options.max_tokens_one_shot = 4;
-  options.max_tokens_two_shot = 4;
-  return options;
-}
-
-char* memory_of(Workspace& workspace, int rank) { return workspace.impl().params.symmetric[rank]; }
-
-/// Each rank leaves its number in everybody's memory, and then looks at who has been in its own.
-std::string visit_all(Bootstrap& bootstrap, World& world) {
-  Workspace& own = world.own();
-  const std::uint64_t place = own.impl().layout.one_shot.offset;
-  const int ranks = bootstrap.world_size();
-  for (int rank = 0; rank < ranks; rank++)
-    memory_of(own, rank)[place + bootstrap.rank()] = static_cast<char>('A' + bootstrap.rank());
-  bootstrap.barrier();
-  return {memory_of(own, bootstrap.rank()) + place, static_cast<std::size_t>(ranks)};
 }
 
 std::string make_and_visit(int rank, int world_size) {
@@ -90,18 +56,6 @@ std::string make_and_visit(int rank, int world_size) {
   if (world_size > 1 && std::memcmp(memory_of(world.own(), rank) + place, "\0\0\0\x80", 4) != 0)
     visitors += " not renewed";
   return visitors;
-}
-
-/// The work's outcome, and what is left when it is over.
-std::string with_leaks(const std::function<std::string()>& work) {
-  std::string text;
-  try {
-    text = work();
-  } catch (const std::exception& error) {
-    text = std::string("error: ") + error.what();
-  }
-  const int live = stub_live();
-  return live == 0 ? text : fmt::format("{} ({} things of the driver's are left)", text, live);
 }
 
 std::vector<RankOutcome> failing_world(int world_size, int bad, const std::string& failing) {
