@@ -18,6 +18,19 @@ if(NOT ALLNORM_SANITIZE)
                          ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}")
   endforeach()
 
+  set(with_mpi no)
+  if(TARGET allnorm_mpi_tests)
+    set(with_mpi yes)
+  endif()
+  if(with_mpi OR NOT TARGET allnorm_mpi)
+    add_test(NAME consumer.mpi
+             COMMAND bash ${PROJECT_SOURCE_DIR}/tests/consumer/use_mpi ${prefix} ${CMAKE_INSTALL_LIBDIR}
+                     ${PROJECT_BINARY_DIR}/consumer/mpi ${with_mpi})
+    set_tests_properties(consumer.mpi PROPERTIES FIXTURES_REQUIRED installed LABELS consumer)
+    set_property(TEST consumer.mpi PROPERTY ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}" "MPIEXEC=${MPIEXEC_EXECUTABLE}"
+                 "MPICXX=${MPI_CXX_COMPILER}" ${ALLNORM_MPI_ENVIRONMENT})
+  endif()
+
   add_test(NAME consumer.readme_example
            COMMAND bash ${PROJECT_SOURCE_DIR}/tests/consumer/use_readme_example ${prefix} ${CMAKE_INSTALL_LIBDIR}
                    ${PROJECT_BINARY_DIR}/consumer/readme_example)

@@ -1,5 +1,6 @@
 # liballnorm: shared for users, static for our own tests and tools, which also call what is not exported.
 file(GLOB_RECURSE allnorm_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/*.cc)
+list(FILTER allnorm_sources EXCLUDE REGEX "/runtime/mpi/")  # see mpi.cmake
 file(GLOB allnorm_cache_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cache/*.cc)
 
 add_library(allnorm_objects OBJECT ${allnorm_sources} ${allnorm_cache_sources} ${ALLNORM_EMBEDDED})

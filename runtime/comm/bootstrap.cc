@@ -57,7 +57,7 @@ HostGroup launched_group() {
     throw Error(
         ErrorCode::kUnsupported,
         fmt::format("{} has started {} of {} ranks on this host: between hosts AllNorm brings no network of its "
-                    "own; give it your program's all-gather (CallbackBootstrap)",
+                    "own; give it your program's (meet_over_mpi, CallbackBootstrap)",
                     launched->launcher, launched->ranks_on_host, launched->world_size));
   }
   HostGroup group;

@@ -3,11 +3,12 @@
 //
 //   ALLNORM_STUB_GPUS     how many GPUs there are (16)
 //   ALLNORM_STUB_FABRIC   1: memory can be shared by fabric handle, too
-//   ALLNORM_STUB_FAIL     "cuMemMap:2": the second call of that function fails; "cuMemMap:2:kill": it ends the process
+//   ALLNORM_STUB_FAIL     "cuMemMap:2": the second call of that function fails; "cuMemMap:2:kill": it ends the process;
+//                         "cuMemMap:*": each call of it fails
 //   ALLNORM_STUB_MULTICAST   see stub_multicast.cc
 //   allnorm_stub_live()   what was made and not given back: allocations, addresses, mappings, contexts, streams,
-//   modules,
-//                         memory bound to multicast objects
+//   modules
+//                         and memory bound to multicast objects
 #include <cuda.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -63,7 +64,7 @@ bool fails(const char* function) {
   if (asked == nullptr) return false;
   const std::string here = std::string(function) + ":" + std::to_string(count);
   if (asked == here + ":kill") ::kill(::getpid(), SIGKILL);
-  return asked == here;
+  return asked == here || asked == std::string(function) + ":*";
 }
 
 CUmemGenericAllocationHandle keep(int file, std::size_t bytes) {

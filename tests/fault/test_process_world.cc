@@ -1,7 +1,6 @@
 // Worlds of processes, over a driver that holds memory and runs nothing: what ranks share, and what each of them says
 // when a step of one fails.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>

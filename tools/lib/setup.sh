@@ -20,6 +20,11 @@ build_needs=(
   libboost-context-dev:/usr/include/boost/context/fiber.hpp
   libssl-dev:/usr/include/openssl/evp.h
 )
+# For allnorm::mpi and its tests, which are skipped without. Whoever has another MPI keeps it.
+mpi_needs=(
+  openmpi-bin:mpiexec
+  "libopenmpi-dev:/usr/include/$(uname -m)-linux-gnu/mpi/mpi.h"
+)
 venv_needs=(
   python3-venv:/usr/share/doc/python3-venv
   ca-certificates:/etc/ssl/certs/ca-certificates.crt

@@ -5,8 +5,9 @@
 // further call fails with that message. Thread safety: one call at a time. A World holds on to its Bootstrap, which
 // must outlive it.
 //
-// On one host meet_on_host() makes one. Between hosts, or where a program has its ranks connected already, derive from
-// Bootstrap or hand your all-gather to a CallbackBootstrap: MPI_Allgatherv, torch.distributed, or what you have.
+// On one host meet_on_host() makes one, over MPI meet_over_mpi() (bootstrap_mpi.h). Where a program has its ranks
+// connected otherwise, derive from Bootstrap or hand your all-gather to a CallbackBootstrap: torch.distributed, or what
+// you have.
 #ifndef ALLNORM_BOOTSTRAP_H_
 #define ALLNORM_BOOTSTRAP_H_
 

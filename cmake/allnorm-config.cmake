@@ -1,0 +1,22 @@
+# find_package(allnorm [COMPONENTS mpi]): allnorm::allnorm; with the component allnorm::mpi, too, if it was built.
+include(${CMAKE_CURRENT_LIST_DIR}/allnorm-targets.cmake)
+
+if("mpi" IN_LIST allnorm_FIND_COMPONENTS)
+  if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/allnorm-mpi-targets.cmake)
+    find_package(MPI QUIET COMPONENTS CXX)
+    if(MPI_CXX_FOUND)
+      include(${CMAKE_CURRENT_LIST_DIR}/allnorm-mpi-targets.cmake)
+      set(allnorm_mpi_FOUND TRUE)
+    else()
+      set(allnorm_NOT_FOUND_MESSAGE "allnorm::mpi needs the MPI that it was built with, and none is found")
+    endif()
+  else()
+    set(allnorm_NOT_FOUND_MESSAGE "this AllNorm was built without MPI: build it with ALLNORM_MPI=ON")
+  endif()
+endif()
+
+foreach(component IN LISTS allnorm_FIND_COMPONENTS)
+  if(allnorm_FIND_REQUIRED_${component} AND NOT allnorm_${component}_FOUND)
+    set(allnorm_FOUND FALSE)
+  endif()
+endforeach()
