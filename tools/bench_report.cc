@@ -38,7 +38,7 @@ std::vector<Figure> fastest_of_each(const std::vector<Figure>& figures) {
   for (const Figure& figure : figures) of_tokens[figure.variant.tokens].push_back(figure);
   std::vector<Figure> fastest;
   for (auto& [tokens, list] : of_tokens) {
-    std::stable_sort(list.begin(), list.end(), [](const Figure& a, const Figure& b) {
+    std::sort(list.begin(), list.end(), [](const Figure& a, const Figure& b) {
       return a.measured.microseconds.median < b.measured.microseconds.median;
     });
     list.resize(std::min(list.size(), kFastestOfSweep));
@@ -129,8 +129,8 @@ std::string to_table(const std::vector<Figure>& figures, bool sweep) {
   for (const Figure& figure : sweep ? fastest_of_each(figures) : figures) {
     const Variant& variant = figure.variant;
     const Summary& time = figure.measured.microseconds;
-    std::string strategy = to_string(figure.measured.strategy);
-    if (variant.strategy == Strategy::kAuto) strategy = "auto: " + strategy;
+    const std::string strategy =
+        fmt::format("{}{}", variant.strategy == Strategy::kAuto ? "auto: " : "", to_string(figure.measured.strategy));
     const auto& floor = figure.floor_microseconds;
     table.add({std::to_string(variant.tokens), quant_text(variant), strategy, to_text(figure.measured.geometry),
                pdl_name(variant.pdl), to_string(variant.mode), fmt::format("{:.2f}", time.median),

@@ -96,8 +96,9 @@ class Bench {
     });
     const std::int64_t row_bytes = hidden_dim * static_cast<std::int64_t>(size_of(dtype));
     for (std::size_t v = 0; v < variants.size(); ++v) {
-      if (!measured[v]) continue;
-      Figure figure{hidden_dim, dtype, variants[v], *measured[v], {}};
+      const std::optional<Measured>& one = measured[v];
+      if (!one) continue;
+      Figure figure{hidden_dim, dtype, variants[v], *one, {}};
       figure.floor_microseconds =
           floor_microseconds(floor_, figure.measured.strategy, place_.world_size, figure.variant.tokens, row_bytes);
       if (options_.json) say(to_json(place_, options_, figure));

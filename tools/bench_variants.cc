@@ -12,7 +12,7 @@ namespace {
 constexpr int kMaxChunksPerWarp = 4;
 
 template <typename Value>
-std::vector<Value> given_or(const std::vector<Value>& given, std::vector<Value> otherwise) {
+std::vector<Value> given_or(const std::vector<Value>& given, const std::vector<Value>& otherwise) {
   return given.empty() ? otherwise : given;
 }
 

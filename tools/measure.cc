@@ -126,8 +126,9 @@ std::vector<std::optional<Measured>> Meter::measure(std::span<const Variant> var
   std::vector<std::optional<Measured>> results(variants.size());
   for (std::size_t v = 0; v < variants.size(); ++v) {
     if (samples[v].empty()) continue;
-    results[v] = ranks_.front()->chosen(variants[v]);
-    results[v]->microseconds = summarize(samples[v]);
+    Measured measured = ranks_.front()->chosen(variants[v]);
+    measured.microseconds = summarize(std::move(samples[v]));
+    results[v] = measured;
   }
   return results;
 }

@@ -4,7 +4,6 @@
 #include <functional>
 #include <limits>
 #include <memory>
-#include <optional>
 
 #include "allnorm/error.h"
 #include "allnorm/workspace.h"
@@ -52,7 +51,7 @@ class FloorRank {
       : gpu_(Gpu::at(gpu)), stream_(gpu_), begin_(gpu_), end_(gpu_), kernels_(gpu_.device()), time_(gpu_, 256) {
     if (workspace == nullptr) return;
     workspace_ = &workspace->impl();
-    source_.emplace(gpu_, kSendBytes);
+    source_ = std::make_unique<GpuBuffer>(gpu_, kSendBytes);
     source_->fill(1);
   }
 
@@ -136,7 +135,7 @@ class FloorRank {
   BenchKernels kernels_;
   GpuBuffer time_;
   Workspace::Impl* workspace_ = nullptr;  ///< Null: no links.
-  std::optional<GpuBuffer> source_;
+  std::unique_ptr<GpuBuffer> source_;
 };
 
 }  // namespace

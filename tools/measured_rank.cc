@@ -31,8 +31,8 @@ std::size_t l2_bytes(const gpu_tests::Gpu& gpu, int ordinal) {
 MeasuredRank::MeasuredRank(int gpu, Workspace& workspace, const RowShape& shape, bool cold_l2)
     : shape_(shape), workspace_(workspace), gpu_(gpu_tests::Gpu::at(gpu)), stream_(gpu_), begin_(gpu_), end_(gpu_) {
   if (cold_l2) {
-    kernels_.emplace(gpu_.device());
-    l2_sized_.emplace(gpu_, l2_bytes(gpu_, gpu));
+    kernels_ = std::make_unique<BenchKernels>(gpu_.device());
+    l2_sized_ = std::make_unique<gpu_tests::GpuBuffer>(gpu_, l2_bytes(gpu_, gpu));
   }
   const std::int64_t tokens = shape.max_tokens;
   const std::size_t row_bytes = static_cast<std::size_t>(shape.hidden_dim) * size_of(shape.dtype);
@@ -114,7 +114,7 @@ void MeasuredRank::enqueue(const Variant& variant, int calls) {
   const FusedCall one = call(variant);
   workspace_.impl().force_geometry(variant.geometry);
   for (int i = 0; i < calls; ++i) {
-    if (l2_sized_) enqueue_writes(1);
+    if (l2_sized_ != nullptr) enqueue_writes(1);
     if (one.quant == Quant::kNone) {
       fused_allreduce_add_rmsnorm(workspace_, one, stream_.get());
     } else {

@@ -3,7 +3,7 @@
 #define ALLNORM_TOOLS_MEASURED_RANK_H_
 
 #include <functional>
-#include <optional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -54,9 +54,9 @@ class MeasuredRank {
   gpu_tests::GpuEvent begin_;
   gpu_tests::GpuEvent end_;
   std::vector<gpu_tests::GpuBuffer> memory_;
-  FusedCall tensors_;  ///< All that a call may need, for max_tokens.
-  std::optional<BenchKernels> kernels_;
-  std::optional<gpu_tests::GpuBuffer> l2_sized_;  ///< Not there: the L2 stays warm.
+  FusedCall tensors_;                      ///< All that a call may need, for max_tokens.
+  std::unique_ptr<BenchKernels> kernels_;  ///< These two are null where the L2 stays warm.
+  std::unique_ptr<gpu_tests::GpuBuffer> l2_sized_;
 };
 
 }  // namespace allnorm::tools
