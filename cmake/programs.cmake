@@ -1,5 +1,5 @@
-# Programs that measure or prove: each file is one, tests/benchmark/latency.cc is allnorm_latency. ctest runs those of
-# tests/compile. The others are built by name, `ninja allnorm_latency`; tools/prove-long runs the long proofs.
+# Programs that measure or prove: each file is one, tests/benchmark/host_cost.cc is allnorm_host_cost. ctest runs those of
+# tests/compile. The others are built by name, `ninja allnorm_host_cost`; tools/prove-long runs the long proofs.
 file(GLOB allnorm_compile_programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/compile/*.cc)
 file(GLOB allnorm_benchmarks CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/benchmark/*.cc)
 foreach(path IN LISTS allnorm_compile_programs allnorm_benchmarks reference_programs)

@@ -2,7 +2,11 @@
 file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*.cc)
 list(FILTER allnorm_unit_sources EXCLUDE REGEX "/main\\.cc$")
 
-add_executable(allnorm_unit_tests ${allnorm_unit_sources} ${PROJECT_SOURCE_DIR}/tools/interrupt.cc)
+# What can be tested of the command without running it.
+set(allnorm_tested_tools interrupt rank_meeting floor bench_variants bench_report bench_kernels_source line_chart text)
+list(TRANSFORM allnorm_tested_tools REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/tools/\\1.cc")
+
+add_executable(allnorm_unit_tests ${allnorm_unit_sources} ${allnorm_tested_tools})
 target_include_directories(allnorm_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
 target_link_libraries(allnorm_unit_tests PRIVATE allnorm_calls allnorm_test_main)
 allnorm_precompile(allnorm_unit_tests ${ALLNORM_CATCH_HEADER})

@@ -30,6 +30,7 @@ class UsageError : public std::runtime_error {
 
 using Run = std::function<int()>;
 
+Run add_bench(CLI::App& app);
 Run add_cache(CLI::App& app);
 Run add_compile(CLI::App& app);
 Run add_demo(CLI::App& app);

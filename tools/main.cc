@@ -25,6 +25,7 @@ Examples:
   allnorm demo                        run the call on what is here, verified to the bit
   allnorm simulate --seeds 10000      the kernels on simulated GPUs, in as many orders of things
   allnorm soak --calls 1000000        random calls on GPUs, each checked
+  allnorm bench --quant none,fp8      how long the call takes, beside the machine's own floor
   allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin
   allnorm warm --hidden 7168 --quant fp8 --world 2,4,8 --arch sm_90a --output kernels
   allnorm cache list                  the kernels that are kept on disk
@@ -123,6 +124,7 @@ int main(int argc, char** argv) {
     add("doctor", "Say what is here, whether a fused call can run, and what to do if not", add_doctor);
     add("demo", "Run the call on what is here and verify every byte", add_demo);
     add("soak", "Run random calls on GPUs for long and check each on the device", add_soak);
+    add("bench", "Measure the call on GPUs, beside the least that they could take", add_bench);
     add("simulate", "Run the kernels on simulated GPUs in many orders and verify every byte", add_simulate);
     add("compile", "Compile one kernel for any GPU; needs none", add_compile);
     add("warm", "Compile kernels beforehand, into the cache or a directory to ship; needs no GPU", add_warm);

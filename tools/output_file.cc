@@ -8,13 +8,13 @@
 
 namespace allnorm::tools {
 
-void write_output(const std::string& path, std::string_view bytes) {
+void write_output(const std::string& path, std::string_view bytes, const char* flag) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   file.close();
   if (!file) {
     throw UsageError(fmt::format(
-        "--out: \"{}\" cannot be written; name a file in a folder that exists and that you may write to", path));
+        "{}: \"{}\" cannot be written; name a file in a folder that exists and that you may write to", flag, path));
   }
 }
 

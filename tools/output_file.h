@@ -7,8 +7,8 @@
 
 namespace allnorm::tools {
 
-/// In place of what is there. Throws UsageError, which names the flag --out.
-void write_output(const std::string& path, std::string_view bytes);
+/// In place of what is there. Throws UsageError, which names the flag.
+void write_output(const std::string& path, std::string_view bytes, const char* flag = "--out");
 
 }  // namespace allnorm::tools
 

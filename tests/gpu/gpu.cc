@@ -42,6 +42,7 @@ struct MoreOfTheDriver {
   decltype(&::cuStreamQuery) stream_query;
   decltype(&::cuGraphGetNodes) graph_get_nodes;
   decltype(&::cuGraphUpload) graph_upload;
+  decltype(&::cuMemcpyDtoDAsync) memcpy_device_to_device;
 };
 
 template <typename Function>
@@ -57,7 +58,8 @@ const MoreOfTheDriver& more() {
     if (library == nullptr) throw Error(ErrorCode::kDriver, dlerror());
     return MoreOfTheDriver{symbol<decltype(&::cuStreamQuery)>(library, "cuStreamQuery"),
                            symbol<decltype(&::cuGraphGetNodes)>(library, "cuGraphGetNodes"),
-                           symbol<decltype(&::cuGraphUpload)>(library, "cuGraphUpload")};
+                           symbol<decltype(&::cuGraphUpload)>(library, "cuGraphUpload"),
+                           symbol<decltype(&::cuMemcpyDtoDAsync)>(library, "cuMemcpyDtoDAsync_v2")};
   }();
   return instance;
 }
@@ -129,6 +131,13 @@ void GpuStream::copy_to_host(void* to, const void* from, std::size_t bytes) cons
   const auto scope = current(gpu_);
   gpu_.check(gpu_.driver().cuMemcpyDtoHAsync(to, reinterpret_cast<CUdeviceptr>(from), bytes, stream_),
              "cuMemcpyDtoHAsync");
+}
+
+void GpuStream::copy(void* to, const void* from, std::size_t bytes) const {
+  const auto scope = current(gpu_);
+  gpu_.check(more().memcpy_device_to_device(reinterpret_cast<CUdeviceptr>(to), reinterpret_cast<CUdeviceptr>(from),
+                                            bytes, stream_),
+             "cuMemcpyDtoDAsync");
 }
 
 void GpuStream::launch_raw(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned threads,

@@ -71,6 +71,8 @@ class GpuStream {
   [[nodiscard]] bool wait(double seconds) const;
   void poison(void* data, std::size_t bytes) const;  // whole words
   void copy_to_host(void* to, const void* from, std::size_t bytes) const;
+  /// From memory of a GPU to memory of a GPU.
+  void copy(void* to, const void* from, std::size_t bytes) const;
 
   /// One launch; each argument is passed as it is.
   template <typename... Arguments>

@@ -12,8 +12,8 @@
 using namespace allnorm::command_test;
 
 TEST_CASE("help says what there is, how it exits, and gives examples", "[command]") {
-  for (const char* arguments :
-       {"--help", "compile --help", "demo --help", "doctor --help", "simulate --help", "warm --help", "compile -h"}) {
+  for (const char* arguments : {"--help", "bench --help", "compile --help", "demo --help", "doctor --help",
+                                "simulate --help", "warm --help", "compile -h"}) {
     INFO(arguments);
     const Outcome outcome = run(arguments);
     CHECK(outcome.code == 0);
@@ -23,7 +23,7 @@ TEST_CASE("help says what there is, how it exits, and gives examples", "[command
     CHECK(contains(outcome.out, "Examples:\n  allnorm"));
   }
   const std::string top = run("--help").out;
-  for (const char* command : {"compile", "demo", "doctor", "simulate", "warm"}) CHECK(contains(top, command));
+  for (const char* command : {"bench", "compile", "demo", "doctor", "simulate", "warm"}) CHECK(contains(top, command));
   CHECK_FALSE(contains(top, "warm-worker"));
   CHECK(run("").out == top);
 }
