@@ -51,6 +51,8 @@ bool skip(const std::string& reason) {
   return false;
 }
 
+int gpus_of_world() { return static_cast<int>(setting("ALLNORM_TEST_GPUS", 2)); }
+
 bool has_gpus(int count) {
   if (Gpu::count() >= count) return true;
   return skip("needs " + std::to_string(count) + " GPUs, there are " + std::to_string(Gpu::count()));

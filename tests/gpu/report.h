@@ -19,6 +19,9 @@ std::uint64_t test_seed();
 /// One JSON object on a line: to stdout, and appended to the file that ALLNORM_TEST_JSON names.
 void report_json(const std::string& line);
 
+/// Ranks of the tests that have GPUs of their own: ALLNORM_TEST_GPUS, or 2.
+int gpus_of_world();
+
 /// True if there are so many GPUs, or so much memory free on GPU 0. Else says that the test is skipped; where
 /// ALLNORM_TEST_REQUIRE_ALL is set, throws, so that a proof cannot pass by skipping.
 bool has_gpus(int count);

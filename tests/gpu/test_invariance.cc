@@ -144,12 +144,12 @@ void check_batches(int world_size, bool virtual_ranks) {
 TEST_CASE("one-shot and two-shot give the same bytes on every rank", "[virtual][invariance]") {
   for (const int world_size : {2, 3, 8}) check_strategies(world_size, true);
 }
-TEST_CASE("on two GPUs one-shot and two-shot give the same bytes", "[.][two_gpus][invariance]") {
-  if (has_gpus(2)) check_strategies(2, false);
+TEST_CASE("on GPUs of their own one-shot and two-shot give the same bytes", "[.][two_gpus][invariance]") {
+  if (has_gpus(gpus_of_world())) check_strategies(gpus_of_world(), false);
 }
 TEST_CASE("every geometry gives the same bytes", "[.][virtual][invariance]") { check_geometries(2, true); }
-TEST_CASE("on two GPUs every geometry gives the same bytes", "[.][two_gpus][invariance]") {
-  if (has_gpus(2)) check_geometries(2, false);
+TEST_CASE("on GPUs of their own every geometry gives the same bytes", "[.][two_gpus][invariance]") {
+  if (has_gpus(gpus_of_world())) check_geometries(gpus_of_world(), false);
 }
 TEST_CASE("a token has the same bytes alone and within a batch", "[virtual][invariance]") { check_batches(3, true); }
 
