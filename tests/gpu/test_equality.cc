@@ -89,7 +89,8 @@ std::size_t check_equality(const char* test, int world_size, bool virtual_ranks,
 
 TEST_CASE("on GPUs of their own every output byte of every rank equals the reference", "[.][two_gpus][equality]") {
   if (!has_gpus(gpus_of_world())) return;
-  check_equality("equality-gpus", gpus_of_world(), false, static_cast<int>(setting("ALLNORM_TEST_CASES", 300)), test_seed());
+  check_equality("equality-gpus", gpus_of_world(), false, static_cast<int>(setting("ALLNORM_TEST_CASES", 300)),
+                 test_seed());
 }
 
 TEST_CASE("in worlds of one to eight virtual ranks every output byte equals the reference", "[virtual][equality]") {
