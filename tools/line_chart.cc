@@ -69,9 +69,12 @@ int steps_below(double value) {
   return steps;
 }
 
+/// The second time that a colour comes its line is dotted, the third time wide.
 std::string style_of(const ChartLine& line, std::size_t index) {
-  return fmt::format("stroke=\"{}\" stroke-width=\"2\"{}", kColours[index % std::size(kColours)],
-                     line.dashed ? " stroke-dasharray=\"6 4\"" : "");
+  const std::size_t round = index / std::size(kColours);
+  const char* const dashes = line.dashed ? " stroke-dasharray=\"6 4\"" : round == 1 ? " stroke-dasharray=\"2 3\"" : "";
+  return fmt::format("stroke=\"{}\" stroke-width=\"{}\"{}", kColours[index % std::size(kColours)], round > 1 ? 4 : 2,
+                     dashes);
 }
 
 }  // namespace

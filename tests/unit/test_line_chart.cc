@@ -1,5 +1,6 @@
 // Charts: what a reader sees is in the file, at its place, and nothing is outside the frame.
 #include <regex>
+#include <set>
 
 #include "catch.h"
 #include "tools/line_chart.h"
@@ -29,6 +30,18 @@ TEST_CASE("a chart has its lines, axes and legend", "[line_chart]") {
   CHECK(contains(svg, "stroke-dasharray"));
   // The floor's corners are the frame's: 1 is the least of both axes, 64 the most of x.
   CHECK(contains(svg, "<polyline points=\"70.0,460.0 690.0,"));
+}
+
+TEST_CASE("more lines than colours still look different", "[line_chart]") {
+  std::vector<ChartLine> lines;
+  for (int i = 0; i < 20; i++) lines.push_back({"x", {{1, 1}, {2, 2}}, false});
+  const std::string svg = to_svg(chart_of(lines));
+  std::set<std::string> styles;
+  const std::regex style("<polyline [^>]*(stroke=[^>]*)/>");
+  for (auto it = std::sregex_iterator(svg.begin(), svg.end(), style); it != std::sregex_iterator(); ++it) {
+    styles.insert((*it)[1]);
+  }
+  CHECK(styles.size() == lines.size());
 }
 
 TEST_CASE("points lie within the frame, whatever they are", "[line_chart]") {
