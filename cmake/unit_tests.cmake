@@ -3,7 +3,8 @@ file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/uni
 list(FILTER allnorm_unit_sources EXCLUDE REGEX "/main\\.cc$")
 
 # What can be tested of the command without running it.
-set(allnorm_tested_tools interrupt rank_meeting floor bench_variants bench_report bench_kernels_source line_chart text)
+set(allnorm_tested_tools interrupt rank_meeting floor bench_variants bench_report bench_kernels_source line_chart text options output_file
+    warm_files tune_race tune_regret tune_report tune_search tune_table)
 list(TRANSFORM allnorm_tested_tools REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/tools/\\1.cc")
 
 add_executable(allnorm_unit_tests ${allnorm_unit_sources} ${allnorm_tested_tools})

@@ -37,6 +37,7 @@ Run add_demo(CLI::App& app);
 Run add_doctor(CLI::App& app);
 Run add_simulate(CLI::App& app);
 Run add_soak(CLI::App& app);
+Run add_tune(CLI::App& app);
 Run add_warm(CLI::App& app);
 /// Not for people.
 Run add_warm_worker(CLI::App& app);

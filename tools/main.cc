@@ -26,6 +26,7 @@ Examples:
   allnorm simulate --seeds 10000      the kernels on simulated GPUs, in as many orders of things
   allnorm soak --calls 1000000        random calls on GPUs, each checked
   allnorm bench --quant none,fp8      how long the call takes, beside the machine's own floor
+  allnorm tune --hidden 4096,7168     measure which strategy is the fastest, for AUTO
   allnorm compile --target sm_100a --hidden 7168 --quant nvfp4 -o kernel.cubin
   allnorm warm --hidden 7168 --quant fp8 --world 2,4,8 --arch sm_90a --output kernels
   allnorm cache list                  the kernels that are kept on disk
@@ -125,6 +126,7 @@ int main(int argc, char** argv) {
     add("demo", "Run the call on what is here and verify every byte", add_demo);
     add("soak", "Run random calls on GPUs for long and check each on the device", add_soak);
     add("bench", "Measure the call on GPUs, beside the least that they could take", add_bench);
+    add("tune", "Measure which strategy and geometry are the fastest here, and write the table for AUTO", add_tune);
     add("simulate", "Run the kernels on simulated GPUs in many orders and verify every byte", add_simulate);
     add("compile", "Compile one kernel for any GPU; needs none", add_compile);
     add("warm", "Compile kernels beforehand, into the cache or a directory to ship; needs no GPU", add_warm);

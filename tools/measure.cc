@@ -93,7 +93,8 @@ double Meter::sample(std::size_t rank, const Job& calls, const Job* writes) {
   return (microseconds - microseconds_of_writes) / kCallsOfSample;
 }
 
-std::vector<std::optional<Measured>> Meter::measure(std::span<const Variant> variants, const OnProgress& on_progress) {
+std::vector<std::vector<double>> Meter::samples(std::span<const Variant> variants, int warm_ups, int repetitions,
+                                                const OnProgress& on_progress) {
   std::vector<std::vector<double>> samples(variants.size());
   meeting_.run([&](std::size_t r) {
     MeasuredRank& rank = *ranks_[r];
@@ -112,25 +113,31 @@ std::vector<std::optional<Measured>> Meter::measure(std::span<const Variant> var
         calls[v] = std::make_unique<Job>(rank, variants[v].mode, enqueue);
       }
     });
-    const int rounds = kWarmUps + options_.repetitions;
+    const int rounds = warm_ups + repetitions;
     for (int k = 0; k < rounds; ++k) {
       for (std::size_t v = 0; v < variants.size(); ++v) {
         if (!fits[v]) continue;
         const double microseconds = sample(r, *calls[v], writes[static_cast<std::size_t>(variants[v].mode)].get());
-        if (r == 0 && k >= kWarmUps) samples[v].push_back(microseconds);
+        if (r == 0 && k >= warm_ups) samples[v].push_back(microseconds);
       }
       if (r == 0) on_progress("measuring", static_cast<std::size_t>(k) + 1, static_cast<std::size_t>(rounds));
     }
     meeting_.together(r, [&] { rank.check_health(); });
   });
+  return samples;
+}
+
+std::vector<std::optional<Measured>> Meter::measure(std::span<const Variant> variants, const OnProgress& on_progress) {
+  std::vector<std::vector<double>> measured = samples(variants, kWarmUps, options_.repetitions, on_progress);
   std::vector<std::optional<Measured>> results(variants.size());
   for (std::size_t v = 0; v < variants.size(); ++v) {
-    if (samples[v].empty()) continue;
-    Measured measured = ranks_.front()->chosen(variants[v]);
-    measured.microseconds = summarize(std::move(samples[v]));
-    results[v] = measured;
+    if (measured[v].empty()) continue;
+    results[v] = ranks_.front()->chosen(variants[v]);
+    results[v]->microseconds = summarize(std::move(measured[v]));
   }
   return results;
 }
+
+Transport Meter::transport() const { return ranks_.front()->transport(); }
 
 }  // namespace allnorm::tools

@@ -37,10 +37,14 @@ class Meter {
   /// `gpus`: of the ranks of this process. `bootstrap`: null where all ranks are here.
   Meter(const MeterOptions& options, const std::vector<int>& gpus, Bootstrap* bootstrap);
 
-  /// "preparing" or "measuring", and how much of it is done. Called from one thread.
+  /// "preparing" or "measuring", and how much of it is done. Called from any thread, one at a time.
   using OnProgress = std::function<void(const char* what, std::size_t done, std::size_t total)>;
   /// Nothing for a variant whose geometry the GPU has no room for.
   std::vector<std::optional<Measured>> measure(std::span<const Variant> variants, const OnProgress& on_progress);
+  /// So many samples of each, after so many that do not count; the same on all ranks, whatever their process.
+  std::vector<std::vector<double>> samples(std::span<const Variant> variants, int warm_ups, int repetitions,
+                                           const OnProgress& on_progress);
+  Transport transport() const;
 
  private:
   /// The calls of a sample, on one rank.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "allnorm/error.h"
+#include "api/call_spec.h"
 #include "comm/workspace_impl.h"
 
 namespace allnorm::tools {
@@ -86,8 +87,22 @@ FusedCall MeasuredRank::call(const Variant& variant) const {
   return call;
 }
 
+void MeasuredRank::compile(std::span<const Variant> variants,
+                           const std::function<void(std::size_t done)>& on_progress) {
+  std::vector<Spec> specs;
+  for (const Variant& variant : variants) {
+    if (!variant.geometry || variant.strategy == Strategy::kAuto) continue;
+    Spec spec = spec_of(workspace_.impl(), call(variant));
+    spec.strategy = variant.strategy;
+    spec.geometry = *variant.geometry;
+    if (std::find(specs.begin(), specs.end(), spec) == specs.end()) specs.push_back(spec);
+  }
+  workspace_.impl().context.plans().compile(specs, 0, [&](const CompileStep& step) { on_progress(step.done); });
+}
+
 std::vector<bool> MeasuredRank::prepare(std::span<const Variant> variants,
                                         const std::function<void(std::size_t done)>& on_progress) {
+  compile(variants, on_progress);
   std::vector<bool> fits(variants.size(), true);
   std::vector<FusedCall> of_dispatcher;
   for (std::size_t v = 0; v < variants.size(); ++v) {
@@ -157,5 +172,7 @@ Measured MeasuredRank::chosen(const Variant& variant) const {
   const Choice choice = impl.dispatcher().choose(shape, variant.strategy, impl.capacity);
   return {{}, choice.strategy, variant.geometry.value_or(choice.geometry)};
 }
+
+Transport MeasuredRank::transport() const { return workspace_.impl().transport(); }
 
 }  // namespace allnorm::tools

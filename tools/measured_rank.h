@@ -27,7 +27,8 @@ class MeasuredRank {
   /// `cold_l2`: before each call, as many bytes are written as the L2 holds.
   MeasuredRank(int gpu, Workspace& workspace, const RowShape& shape, bool cold_l2);
 
-  /// Compiles and loads what the variants need. False for those whose geometry the GPU has no room for.
+  /// Compiles, several kernels at once, and loads what the variants need. False for those whose geometry the GPU has no
+  /// room for. `on_progress` is called from any thread, one at a time.
   std::vector<bool> prepare(std::span<const Variant> variants,
                             const std::function<void(std::size_t done)>& on_progress);
   void enqueue(const Variant& variant, int calls);
@@ -42,9 +43,12 @@ class MeasuredRank {
   /// Throws if a call gave up.
   void check_health() const;
   Measured chosen(const Variant& variant) const;
+  Transport transport() const;
 
  private:
   void* allocate(std::size_t bytes);
+  /// Those that name strategy and geometry.
+  void compile(std::span<const Variant> variants, const std::function<void(std::size_t done)>& on_progress);
   FusedCall call(const Variant& variant) const;
 
   RowShape shape_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "api/call_spec.h"
 #include "api/validate.h"
 #include "comm/compared_call.h"
 #include "comm/workspace_impl.h"
@@ -40,6 +41,8 @@ Spec base_spec(const Workspace::Impl& workspace, const Tensor& input, bool pdl, 
   return spec;
 }
 
+}  // namespace
+
 Spec spec_of(const Workspace::Impl& workspace, const FusedCall& call) {
   Spec spec = base_spec(workspace, call.input, call.launch_with_pdl, call.pdl_trigger);
   spec.operation = Operation::kFused;
@@ -53,6 +56,8 @@ Spec spec_of(const Workspace::Impl& workspace, const FusedCall& call) {
   }
   return spec;
 }
+
+namespace {
 
 Spec spec_of(const Workspace::Impl& workspace, const AllReduceCall& call) {
   Spec spec = base_spec(workspace, call.input, call.launch_with_pdl, call.pdl_trigger);

@@ -1,0 +1,157 @@
+// What `allnorm tune` does: entry after entry, each written as soon as it is known.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <optional>
+
+#include "allnorm/error.h"
+#include "api/context_impl.h"
+#include "command.h"
+#include "dispatch/table_search.h"
+#include "env/env.h"
+#include "gpu/session.h"
+#include "measure.h"
+#include "progress.h"
+#include "tune.h"
+#include "tune_entry.h"
+#include "tune_table.h"
+#include "tune_track.h"
+
+namespace allnorm::tools {
+namespace {
+
+struct Wanted {
+  std::vector<int> hidden_dims = {7168};
+  std::vector<DataType> dtypes = {DataType::kBF16};
+  std::vector<Quant> quants = {Quant::kFp8};
+
+  explicit Wanted(const TuneOptions& options) {
+    if (!options.hidden_dims.empty()) hidden_dims = options.hidden_dims;
+    if (!options.dtypes.empty()) dtypes = options.dtypes;
+    if (!options.quants.empty()) quants = options.quants;
+  }
+};
+
+class Tuning {
+ public:
+  Tuning(const TuneOptions& options, std::vector<TunePlace> places, const Env& env)
+      : options_(options), wanted_(options), places_(std::move(places)), env_(env) {
+    const TunePlace& first = places_.front();
+    made_here_ = provenance_of(first);
+    entries_ = places_.size() * wanted_.hidden_dims.size() * wanted_.dtypes.size() * wanted_.quants.size();
+    if (!first.speaks()) return;
+    path_ = options.output.empty() ? default_table_path(env.config_dir, made_here_.device) : options.output;
+    file_.emplace(path_, made_here_);
+    file_->check_writable();
+    if (file_->outdated() > 0) {
+      fmt::print("{}: its {} entries were made for other kernels; it is kept as {}.old\n", path_, file_->outdated(),
+                 path_);
+    }
+  }
+
+  void run() {
+    for (const TunePlace& place : places_) {
+      for (const int hidden_dim : wanted_.hidden_dims) {
+        for (const DataType dtype : wanted_.dtypes) tune_rows(place, hidden_dim, dtype);
+      }
+    }
+    if (file_) say_where();
+  }
+
+ private:
+  void tune_rows(const TunePlace& place, int hidden_dim, DataType dtype) {
+    TableKey key;
+    key.world_size = place.world_size;
+    key.hidden_dim = hidden_dim;
+    key.dtype = dtype;
+    std::unique_ptr<Meter> meter;
+    for (const Quant quant : wanted_.quants) {
+      key.quant = quant;
+      if (!meter) meter = meter_for(place, key, options_.max_tokens);
+      key.transport = meter->transport();
+      tune(*meter, place, key);
+      ++entry_;
+    }
+  }
+
+  void tune(Meter& meter, const TunePlace& place, const TableKey& key) {
+    // Rank 0 has the file: what it says goes for all.
+    const bool is_there = file_ && file_->has(key) && !options_.again;
+    if (from_rank_0(place.bootstrap, is_there ? "there" : "new") == "there") {
+      if (file_) fmt::print("{}: is there already (--again measures it anew)\n", describe(key));
+      return;
+    }
+    std::optional<Progress> progress;
+    if (file_) progress.emplace("tuning entry", entries_);
+    const auto on_step = [&](const std::string& what, double left) {
+      if (!progress) return;
+      progress->show(entry_ + 1, fmt::format("{}: {}, {}", describe(key), what, time_left(left)));
+    };
+    const TunedEntry entry = tune_entry(meter, place, key, made_here_, options_, on_step);
+    progress.reset();
+    ++measured_;
+    seconds_ += entry.seconds;
+    if (!file_) return;
+    file_->put(key, entry.bounds);
+    write_report(report_folder(), entry);
+    fmt::print("{} ({}), {:.0f} s:\n{}{}\n\n", describe(key), place.words(), entry.seconds, bounds_text(entry.bounds),
+               regret_sentence(entry));
+    std::fflush(stdout);
+  }
+
+  std::string time_left(double of_entry) const {
+    const std::size_t others = entries_ - entry_ - 1;
+    const double of_each = measured_ > 0 ? seconds_ / static_cast<double>(measured_) : options_.seconds;
+    const double all = of_entry + static_cast<double>(others) * of_each;
+    return others == 0 ? fmt::format("about {:.0f} s left", of_entry)
+                       : fmt::format("about {:.0f} s left, {:.0f} min in all", of_entry, all / 60 + 0.5);
+  }
+
+  std::string report_folder() const {
+    if (!options_.report.empty()) return options_.report;
+    const std::string suffix = ".json";
+    return (path_.ends_with(suffix) ? path_.substr(0, path_.size() - suffix.size()) : path_) + "-report";
+  }
+
+  /// And whether calls will find it there.
+  void say_where() const {
+    fmt::print("table: {}\nreport: {}\n", path_, report_folder());
+    TablePlaces places;
+    places.environment_path = env_.table_path;
+    if (!env_.config_dir.empty()) places.user_folder = env_.config_dir + "/tables";
+    places.embedded = embedded_tuned_tables();
+    const FoundTable found = find_table(places, made_here_.device, made_here_.kernel_digest);
+    if (found.table && to_json(parts_of(*found.table)) == to_json(parts_of(file_->table()))) return;
+    fmt::print("Calls do not use it: they find {}. ALLNORM_TABLE={} makes them.\n",
+               found.table ? found.source : "no table", path_);
+  }
+
+  const TuneOptions& options_;
+  Wanted wanted_;
+  std::vector<TunePlace> places_;
+  const Env& env_;
+  Provenance made_here_;
+  std::string path_;
+  std::optional<TableFile> file_;  ///< Of the process that has rank 0.
+  std::size_t entries_ = 0;
+  std::size_t entry_ = 0;  ///< Before this one.
+  std::size_t measured_ = 0;
+  double seconds_ = 0;  ///< Of those that were measured.
+};
+
+}  // namespace
+
+int run_tune(const TuneOptions& options) {
+  const Env env = Env::from_process();
+  need_gpus(env);
+  try {
+    Tuning(options, places_of(options.ranks, env), env).run();
+    return kExitOk;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kTimeout && error.code() != ErrorCode::kAborted) throw;
+    fmt::print(stderr, "allnorm: {}\n", error.what());
+    return kExitFailed;
+  }
+}
+
+}  // namespace allnorm::tools
