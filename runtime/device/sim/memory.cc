@@ -15,7 +15,7 @@ namespace {
 
 /// The first is more than any run uses; a limit on virtual memory or a sanitizer may leave less.
 constexpr std::size_t kMostReserved = std::size_t{1} << 40;
-constexpr std::size_t kLeastReserved = std::size_t{1} << 36;
+constexpr std::size_t kLeastReserved = std::size_t{1} << 32;
 
 /// Of a limit on virtual memory, an eighth: the program, and other machines in it, need some as well.
 std::size_t most_to_reserve() {
