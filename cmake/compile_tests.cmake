@@ -1,6 +1,6 @@
 # Kernels compile for every architecture, without a GPU: a sample in ctest, all of them by tools/prove-long.
 allnorm_add_test(compile.sample allnorm_compile_times --sample 48)
-set_tests_properties(compile.sample PROPERTIES LABELS compile TIMEOUT 300)
+set_tests_properties(compile.sample PROPERTIES LABELS compile TIMEOUT ${ALLNORM_TEST_SECONDS})
 # No kernel that AUTO can choose needs local memory: a sample here, all of them by tools/prove-long.
 allnorm_add_test(compile.resources allnorm_resources --sample 60)
-set_tests_properties(compile.resources PROPERTIES LABELS compile TIMEOUT 300)
+set_tests_properties(compile.resources PROPERTIES LABELS compile TIMEOUT ${ALLNORM_TEST_SECONDS})

@@ -30,6 +30,6 @@ endif()
 list(REMOVE_DUPLICATES ALLNORM_CUDA_INCLUDES)
 
 # The pip packages' NVRTC lies where nobody looks, so our tests are told; any other is found as users' programs find it.
-if(ALLNORM_CUDA_INCLUDE MATCHES "/cuda-venv/")
+if(ALLNORM_CUDA_INCLUDE MATCHES "/cuda-venv/" AND NOT CMAKE_CROSSCOMPILING)
   file(REAL_PATH ${ALLNORM_CUDA_INCLUDE}/../lib/libnvrtc.so.13 ALLNORM_VENV_NVRTC)
 endif()

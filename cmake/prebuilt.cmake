@@ -8,8 +8,8 @@ target_link_libraries(allnorm_write_kernels PRIVATE allnorm_static)
 set(ALLNORM_PREBUILT ${ALLNORM_GENERATED}/prebuilt_kernels.cc)
 add_custom_command(
   OUTPUT ${ALLNORM_PREBUILT}
-  COMMAND ${CMAKE_COMMAND} -E env ALLNORM_CXX=${CMAKE_CXX_COMPILER} $<TARGET_FILE:allnorm_write_kernels>
-          ${ALLNORM_PREBUILT}
+  COMMAND ${CMAKE_COMMAND} -E env ALLNORM_CXX=${CMAKE_CXX_COMPILER}
+          ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:allnorm_write_kernels> ${ALLNORM_PREBUILT}
   DEPENDS allnorm_write_kernels
   COMMENT "Compiling kernels of the simulator"
   VERBATIM)

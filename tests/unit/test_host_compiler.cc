@@ -187,7 +187,7 @@ TEST_CASE("a compiler is looked for by its usual names, and one that does not ru
   CHECK(HostCompiler::find(env)->path() == first);
 }
 
-TEST_CASE("a program that cannot be run, or that is no compiler, is named") {
+TEST_CASE("a program that cannot be run, or that is no compiler, is named", "[native]") {
   const Folder folder;
   Env env;
   env.cxx_path = folder / "bad";

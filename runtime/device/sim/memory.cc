@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "allnorm/error.h"
@@ -13,7 +15,14 @@ namespace {
 
 /// The first is more than any run uses; a limit on virtual memory or a sanitizer may leave less.
 constexpr std::size_t kMostReserved = std::size_t{1} << 40;
-constexpr std::size_t kLeastReserved = std::size_t{1} << 36;
+constexpr std::size_t kLeastReserved = std::size_t{1} << 32;
+
+/// Of a limit on virtual memory, an eighth: the program, and other machines in it, need some as well.
+std::size_t most_to_reserve() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur / 8 >= kMostReserved) return kMostReserved;
+  return std::max(kLeastReserved, std::bit_floor(static_cast<std::size_t>(limit.rlim_cur / 8)));
+}
 
 /// Calls step(slot, first byte in the page, bytes, offset from `address`) for each page of a range.
 template <typename Slots, typename Step>
@@ -45,7 +54,7 @@ Page& page_of(Allocation::PageSlot& slot) {
 }  // namespace
 
 Memory::Memory() {
-  for (reserved_bytes_ = kMostReserved; !reserve(); reserved_bytes_ /= 2) {
+  for (reserved_bytes_ = most_to_reserve(); !reserve(); reserved_bytes_ /= 2) {
     if (reserved_bytes_ > kLeastReserved) continue;
     throw Error(ErrorCode::kDriver,
                 fmt::format("the simulator cannot reserve {} GiB of addresses: {} (is there a limit on virtual memory, "
