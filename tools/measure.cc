@@ -132,8 +132,9 @@ std::vector<std::optional<Measured>> Meter::measure(std::span<const Variant> var
   std::vector<std::optional<Measured>> results(variants.size());
   for (std::size_t v = 0; v < variants.size(); ++v) {
     if (measured[v].empty()) continue;
-    results[v] = ranks_.front()->chosen(variants[v]);
-    results[v]->microseconds = summarize(std::move(measured[v]));
+    Measured one = ranks_.front()->chosen(variants[v]);
+    one.microseconds = summarize(std::move(measured[v]));
+    results[v] = one;
   }
   return results;
 }

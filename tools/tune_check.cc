@@ -44,7 +44,9 @@ class Check {
     bool fits = made.kernel_digest == here.kernel_digest;
     say(fits ? "It was made for these kernels.\n" : "It was made for other kernels.\n");
     std::size_t measured = 0;
+    entries_ = found.table->entry_count();
     for (const TableKey& key : found.table->keys()) {
+      ++entry_;
       const std::optional<double> worst = measure(key, *found.table);
       if (!worst) continue;
       ++measured;
@@ -87,9 +89,9 @@ class Check {
       return std::nullopt;
     }
     std::optional<Progress> progress;
-    if (first_.speaks()) progress.emplace("checking", static_cast<std::size_t>(options_.fresh_counts));
+    if (first_.speaks()) progress.emplace("checking entry", entries_);
     const auto on_step = [&](const std::string& what, double left) {
-      if (progress) progress->show(0, fmt::format("{}: {}, about {:.0f} s left", describe(key), what, left));
+      if (progress) progress->show(entry_, fmt::format("{}: {}, about {:.0f} s left", describe(key), what, left));
     };
     const TunedEntry entry = check_entry(*meter, *place, key, table, options_, on_step);
     progress.reset();
@@ -120,6 +122,8 @@ class Check {
   const TuneOptions& options_;
   TunePlace first_;
   const Env& env_;
+  std::size_t entries_ = 0;
+  std::size_t entry_ = 0;  ///< This one, from 1.
 };
 
 }  // namespace
