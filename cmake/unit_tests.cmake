@@ -2,14 +2,10 @@
 file(GLOB allnorm_unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*.cc)
 list(FILTER allnorm_unit_sources EXCLUDE REGEX "/main\\.cc$")
 
-# What can be tested of the command without running it.
-set(allnorm_tested_tools interrupt rank_meeting floor bench_variants bench_report bench_kernels_source line_chart text options output_file
-    warm_files tune_race tune_regret tune_report tune_search tune_table)
-list(TRANSFORM allnorm_tested_tools REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/tools/\\1.cc")
-
-add_executable(allnorm_unit_tests ${allnorm_unit_sources} ${allnorm_tested_tools})
+add_executable(allnorm_unit_tests ${allnorm_unit_sources})
 target_include_directories(allnorm_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
-target_link_libraries(allnorm_unit_tests PRIVATE allnorm_calls allnorm_test_main)
+# What can be tested of the command without running it is in allnorm_tools.
+target_link_libraries(allnorm_unit_tests PRIVATE allnorm_tools allnorm_calls allnorm_test_main)
 allnorm_precompile(allnorm_unit_tests ${ALLNORM_CATCH_HEADER})
 target_compile_options(allnorm_unit_tests PRIVATE ${ALLNORM_TEST_OPTIONS})
 target_compile_definitions(allnorm_unit_tests PRIVATE ALLNORM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
