@@ -98,7 +98,9 @@ std::vector<Point> failing_points() {
             "cuMemImportFromShareableHandle", "cuMemAddressReserve", "cuMemMap", "cuMemSetAccess", "cuMemAlloc",
             "cuMemsetD32Async", "cuMemcpyHtoDAsync"}) {
         turn++;
-        if (!all) add(world_size, bad, function, turn % 3 != 0 ? 1 : 2 + static_cast<int>(turn / 3 % 3), turn % 2 == 0);
+        if (!all && (turn + static_cast<std::size_t>(bad)) % 2 == 0) {
+          add(world_size, bad, function, turn % 3 != 0 ? 1 : 2 + static_cast<int>(turn / 3 % 3), turn / 2 % 2 == 0);
+        }
         for (int call = 1; all && call <= 4; call++) {
           for (const bool dies : {false, true}) add(world_size, bad, function, call, dies);
         }
@@ -148,8 +150,8 @@ TEST_CASE("whatever call of the driver fails on whatever rank, all ranks say the
     }
   }
   fmt::print("{} worlds: {} failed as asked, in {} a rank died\n", points.size(), failures, deaths);
-  CHECK(failures > 500);
-  CHECK(deaths > 500);
+  CHECK(failures > 250);
+  CHECK(deaths > 250);
 }
 
 TEST_CASE("a failed fabric handle is no failure where descriptors reach all ranks") {
