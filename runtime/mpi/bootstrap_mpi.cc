@@ -1,5 +1,6 @@
 #include "allnorm/bootstrap_mpi.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -21,7 +22,8 @@ using std::chrono::steady_clock;
 
 constexpr double kMaxTimeoutSeconds = 86400;  // meet_on_host()'s
 constexpr std::chrono::microseconds kPause(100);
-constexpr int kTag = 0;
+/// Where ranks are there already, a quarter of the timeout is for them, but no less.
+constexpr milliseconds kLeastPatience(20);
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::kInvalidArgument, message); }
 
@@ -112,36 +114,44 @@ class RanksOfMpi {
   RanksOfMpi& operator=(const RanksOfMpi&) = delete;
   ~RanksOfMpi() {
     // To free it is collective: not where the others may have gone.
-    if (ours_ != MPI_COMM_NULL && failure_.empty() && !is_finalized()) MPI_Comm_free(&ours_);
+    if (ours_ != MPI_COMM_NULL && !is_broken_ && !is_finalized()) MPI_Comm_free(&ours_);
   }
 
   int rank() const noexcept { return rank_; }
   int world_size() const noexcept { return world_size_; }
 
   /// All together, once and first.
+  ///
+  /// Two barriers before the duplication: while one is pending, Open MPI makes no other communicator in this process.
+  /// The second one passes only where no rank had given up the first.
   void meet(MPI_Comm communicator) {
-    auto duplicate = std::make_unique<MPI_Comm>(MPI_COMM_NULL);
+    is_broken_ = true;
+    const std::string all = "not all of the communicator's " + std::to_string(world_size_) + " ranks ";
     MPI_Request request = MPI_REQUEST_NULL;
-    const auto deadline = steady_clock::now() + timeout_;
+    check(MPI_Ibarrier(communicator, &request), "MPI_Ibarrier");
+    complete(request, steady_clock::now() + timeout_, all + "came within " + std::to_string(timeout_.count()) + " ms");
+
+    const auto deadline = steady_clock::now() + patience_;
+    const std::string gave_up = all + "went on: some may have given up before the last one came";
+    check(MPI_Ibarrier(communicator, &request), "MPI_Ibarrier");
+    complete(request, deadline, gave_up);
+    auto duplicate = std::make_unique<MPI_Comm>(MPI_COMM_NULL);
     check(MPI_Comm_idup(communicator, duplicate.get(), &request), "MPI_Comm_idup");
-    while (!is_done(request)) {
-      if (steady_clock::now() >= deadline) {
-        [[maybe_unused]] const MPI_Comm* kept = duplicate.release();  // MPI may still write there
-        throw Error(ErrorCode::kPeer, "not all of the communicator's " + std::to_string(world_size_) +
-                                          " ranks came within " + std::to_string(timeout_.count()) +
-                                          " ms; MPI does not tell which (this is rank " + std::to_string(rank_) + ")");
-      }
-      std::this_thread::sleep_for(kPause);
+    try {
+      complete(request, deadline, gave_up);
+    } catch (...) {
+      [[maybe_unused]] const MPI_Comm* kept = duplicate.release();  // MPI may still write there
+      throw;
     }
     ours_ = *duplicate;
     check(MPI_Comm_set_errhandler(ours_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    // MPI lets a rank that is late have its duplicate, whoever has given up meanwhile.
-    exchange({}, std::vector<std::string>(static_cast<std::size_t>(world_size_)), timeout_ / 4);
+    is_broken_ = false;
   }
 
   std::vector<std::string> all_gather(std::string_view mine) {
-    if (!failure_.empty()) throw Error(ErrorCode::kPeer, failure_);
+    if (is_broken_) throw Error(ErrorCode::kPeer, failure_.empty() ? "an earlier call failed" : failure_);
     check_may_call();
+    is_broken_ = true;  // until all of it went well
     const std::uint64_t size = mine.size();
     const std::string own_size(reinterpret_cast<const char*>(&size), sizeof(size));
     const std::vector<std::string> sizes =
@@ -152,15 +162,28 @@ class RanksOfMpi {
       std::memcpy(&bytes, sizes[rank].data(), sizeof(bytes));
       if (bytes > Bootstrap::kMaxBytes) {
         // All know and say so: nobody is ahead of anybody, and the group is as good as before.
+        is_broken_ = false;
         refuse("all_gather: rank " + std::to_string(rank) + " gave " + std::to_string(bytes) +
                " bytes, allowed: at most " + std::to_string(Bootstrap::kMaxBytes));
       }
       all[rank].resize(bytes);
     }
-    return exchange(std::string(mine), std::move(all), timeout_ / 4);
+    all = exchange(std::string(mine), std::move(all), patience_);
+    is_broken_ = false;
+    return all;
   }
 
  private:
+  void complete(MPI_Request& request, steady_clock::time_point deadline, const std::string& otherwise) const {
+    while (!is_done(request)) {
+      if (steady_clock::now() >= deadline) {
+        throw Error(ErrorCode::kPeer,
+                    otherwise + "; MPI does not tell which (this is rank " + std::to_string(rank_) + ")");
+      }
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+
   /// Gives `mine` to all, and fills `from`, whose strings are as long as what will come.
   std::vector<std::string> exchange(std::string mine, std::vector<std::string> from, milliseconds patience) {
     // Nothing is allocated while MPI has the buffers.
@@ -171,10 +194,14 @@ class RanksOfMpi {
       post(*round);
       wait(*round, patience);
     } catch (const Error& error) {
+      abandon(std::move(round));
       failure_ = error.what();
+      throw;
+    } catch (...) {
       abandon(std::move(round));
       throw;
     }
+    tag_ = 1 - tag_;
     round->from[static_cast<std::size_t>(rank_)] = std::move(round->mine);
     return std::move(round->from);
   }
@@ -183,13 +210,13 @@ class RanksOfMpi {
     for (int rank = 0; rank < world_size_; rank++) {
       if (rank == rank_) continue;
       std::string& bytes = round.from[static_cast<std::size_t>(rank)];
-      check(MPI_Irecv(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, rank, kTag, ours_,
+      check(MPI_Irecv(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, rank, tag_, ours_,
                       &round.receives[static_cast<std::size_t>(rank)]),
             "MPI_Irecv");
     }
     for (int rank = 0; rank < world_size_; rank++) {
       if (rank == rank_) continue;
-      check(MPI_Isend(round.mine.data(), static_cast<int>(round.mine.size()), MPI_BYTE, rank, kTag, ours_,
+      check(MPI_Isend(round.mine.data(), static_cast<int>(round.mine.size()), MPI_BYTE, rank, tag_, ours_,
                       &round.sends[static_cast<std::size_t>(rank)]),
             "MPI_Isend");
     }
@@ -219,8 +246,12 @@ class RanksOfMpi {
   int rank_ = 0;
   int world_size_ = 0;
   milliseconds timeout_;
+  milliseconds patience_ = std::max(timeout_ / 4, kLeastPatience);
   MPI_Comm ours_ = MPI_COMM_NULL;
-  std::string failure_;
+  /// Of a round: a communicator may let messages overtake each other, but nobody is two rounds ahead.
+  int tag_ = 0;
+  bool is_broken_ = false;
+  std::string failure_;  ///< Of the call that broke it, where there was room for it.
 };
 
 }  // namespace
