@@ -204,6 +204,17 @@ ALLNORM_DEVICE FloatPair f16x2_to_f32(u32 word) {
       : "r"(word));
   return pair;
 }
+/// Pairs of 16-bit elements, each sum rounded once.
+ALLNORM_DEVICE u32 add_f16x2(u32 a, u32 b) {
+  u32 d;
+  asm("add.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+  return d;
+}
+ALLNORM_DEVICE u32 add_bf16x2(u32 a, u32 b) {
+  u32 d;
+  asm("add.rn.bf16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+  return d;
+}
 ALLNORM_DEVICE u16 f32_to_e4m3x2(float low, float high) {
   u16 d;
   asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(d) : "f"(high), "f"(low));

@@ -209,6 +209,15 @@ ALLNORM_DEVICE u32 f32_to_bf16x2(float low, float high) {
 ALLNORM_DEVICE FloatPair f16x2_to_f32(u32 word) {
   return {f16_bits_to_f32(static_cast<u16>(word)), f16_bits_to_f32(static_cast<u16>(word >> 16))};
 }
+/// Through f32, which has more than twice the bits of either format, so that the second rounding changes nothing.
+ALLNORM_DEVICE u32 add_f16x2(u32 a, u32 b) {
+  const FloatPair x = f16x2_to_f32(a), y = f16x2_to_f32(b);
+  return f32_to_f16x2(add_rn(x.low, y.low), add_rn(x.high, y.high));
+}
+ALLNORM_DEVICE u32 add_bf16x2(u32 a, u32 b) {
+  const FloatPair x = bf16x2_to_f32(a), y = bf16x2_to_f32(b);
+  return f32_to_bf16x2(add_rn(x.low, y.low), add_rn(x.high, y.high));
+}
 ALLNORM_DEVICE u16 f32_to_e4m3x2(float low, float high) {
   return static_cast<u16>(f32_to_e4m3_bits(low) | static_cast<u32>(f32_to_e4m3_bits(high)) << 8);
 }

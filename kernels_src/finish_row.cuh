@@ -10,9 +10,9 @@ namespace allnorm_kernel {
 
 /// What a thread needs for every row.
 struct RowConstants {
-  GammaVector gamma[kGammaEarly ? kChunksPerWarp : 1];
-  float output_scale;   ///< The caller's.
-  float inverse_scale;  ///< RN(1 / output_scale), static FP8 alone.
+  GammaVector gamma[kGammaEarly ? kChunksPerWarp : 1];  ///< Where kGammaEarly; a lean kernel loads it for each row.
+  float output_scale;                                   ///< The caller's.
+  float inverse_scale;                                  ///< RN(1 / output_scale), static FP8 alone.
 };
 
 ALLNORM_DEVICE RowConstants load_constants(const Params& params, Place place) {
@@ -40,17 +40,26 @@ ALLNORM_DEVICE Words4 load_residual(const Params& params, u64 row, u32 vector) {
 /// row.
 struct RowValues {
   ChunkVectors values;
-  Words4 residual[kResidualEarly ? kChunksPerWarp : 1];
+  ChunkVectors residual;  ///< Where kResidualEarly.
 };
 
-/// Before the first wait, so that the loads are under way meanwhile. `input` is the row's, where that was kept.
-ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, const ChunkVectors& input, RowValues& mine) {
+/// This thread's vectors of a row of residual_in.
+ALLNORM_DEVICE ChunkVectors load_residual_row(const Params& params, Place place, u64 row) {
+  ChunkVectors residual;
+#pragma unroll
+  for (u32 i = 0; i < kChunksPerWarp; i++) {
+    if (place.has(i)) residual.vectors[i] = load_residual(params, row, place.vector(i));
+  }
+  return residual;
+}
+
+/// Before the first wait, so that the loads are under way meanwhile. `input` and `residual` are the row's, where those
+/// were kept.
+ALLNORM_DEVICE void load_row(const Params& params, Place place, u64 row, const ChunkVectors& input,
+                             const ChunkVectors& residual, RowValues& mine) {
   mine.values = kInputKept ? input : load_input_row(params, place, row);
   if constexpr (spec::kFused && kResidualEarly) {
-#pragma unroll
-    for (u32 i = 0; i < kChunksPerWarp; i++) {
-      if (place.has(i)) mine.residual[i] = load_residual(params, row, place.vector(i));
-    }
+    mine.residual = kResidualSent ? residual : load_residual_row(params, place, row);
   }
 }
 
@@ -61,16 +70,13 @@ ALLNORM_DEVICE void add_residual(const Params& params, Place place, u64 row, boo
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     float square_sum = 0.0f;
     if (place.has(i) && alive) {
-      float h[kVectorElements], residual[kVectorElements];
-      unpack(mine.values.at(i), h);
-      unpack(kResidualEarly ? of_chunk(mine.residual, i) : load_residual(params, row, place.vector(i)), residual);
-#pragma unroll
-      for (u32 j = 0; j < kVectorElements; j++) h[j] = add_rn(h[j], residual[j]);
-      const Words4 rounded = pack(h);
+      const Words4 residual = kResidualEarly ? mine.residual.at(i) : load_residual(params, row, place.vector(i));
+      const Words4 rounded = add_vectors(mine.values.at(i), residual);
       mine.values.set(i, rounded);
       if constexpr (spec::kHasResidualOut) {
         store_output(static_cast<Words4*>(params.residual_out) + row * kVectors + place.vector(i), rounded);
       }
+      float h[kVectorElements];
       unpack(rounded, h);
       square_sum = sum_of_squares(h);
     }
@@ -85,7 +91,7 @@ ALLNORM_DEVICE void normalize(const Params& params, Place place, u64 row, float 
                               const RowConstants& constants, u32 i, float (&n)[kVectorElements]) {
   float gamma[kVectorElements];
   unpack(mine.values.at(i), n);
-  unpack(kGammaEarly ? of_chunk(constants.gamma, i) : load_gamma(params, place.vector(i)), gamma);
+  unpack(kGammaEarly || kLean ? of_chunk(constants.gamma, i) : load_gamma(params, place.vector(i)), gamma);
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j++) {
     n[j] = multiply_rn(multiply_rn(n[j], r), add_rn(gamma[j], params.weight_bias));
@@ -134,7 +140,7 @@ struct Shared {
 
 /// A thread that gave up passes the barriers and writes nothing.
 ALLNORM_DEVICE void finish_row(const Params& params, Place place, u64 row, bool alive, u32 parity, RowValues& mine,
-                               const RowConstants& constants, Shared& shared) {
+                               RowConstants& constants, Shared& shared) {
   if constexpr (!spec::kFused) {
     barrier_row();
 #pragma unroll 1
@@ -145,6 +151,9 @@ ALLNORM_DEVICE void finish_row(const Params& params, Place place, u64 row, bool 
     }
   } else {
     add_residual(params, place, row, alive, parity, mine, shared.squares);
+    if constexpr (kLean) {
+      if (place.has(0)) constants.gamma[0] = load_gamma(params, place.vector(0));  // under way during the barrier
+    }
     barrier_row();
     const float r = reciprocal_rms(fold_row_sum(shared.squares, parity, place.lane()), params.epsilon);
     if constexpr (spec::kQuant == Quant::kDynamicFp8) {

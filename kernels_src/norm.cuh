@@ -44,23 +44,39 @@ ALLNORM_DEVICE float fold_warp_maximum(float v) {
   return v;
 }
 
-/// After barrier_row: every lane of every warp gets the fold of all chunks' sums.
-ALLNORM_DEVICE float fold_row_sum(const ChunkValues& shared, u32 parity, u32 lane) {
-  float v = 0.0f;
+/// After barrier_row: every lane of every warp gets the fold of all chunks' values, as lane l has it that begins with 0
+/// and takes chunks l, l + 32, ... and then the butterfly. Each lane does the steps 16, 8 and 4 of the butterfly for
+/// itself.
+template <typename Combine>
+ALLNORM_DEVICE float fold_row(const ChunkValues& shared, u32 parity, u32 lane, Combine combine) {
+  enum : u32 { kLanes = 4, kFolded = 32 / kLanes };
+  float values[kFolded];
 #pragma unroll
-  for (u32 first = 0; first < kChunks; first += 32) {
-    if (first + lane < kChunks) v = add_rn(v, load_shared(&shared.values[parity][first + lane]));
+  for (u32 i = 0; i < kFolded; i++) {
+    values[i] = 0.0f;
+#pragma unroll
+    for (u32 first = kLanes * i; first < kChunks; first += 32) {
+      const u32 chunk = first + lane % kLanes;
+      if (chunk < kChunks) values[i] = combine(values[i], load_shared(&shared.values[parity][chunk]));
+    }
   }
-  return fold_warp_sum(v);
+#pragma unroll
+  for (u32 count = kFolded / 2; count != 0; count /= 2) {
+#pragma unroll
+    for (u32 i = 0; i < count; i++) values[i] = combine(values[i], values[i + count]);
+  }
+  float v = values[0];
+#pragma unroll
+  for (u32 mask = kLanes / 2; mask != 0; mask >>= 1) v = combine(v, shuffle_xor(v, mask));
+  return v;
+}
+
+ALLNORM_DEVICE float fold_row_sum(const ChunkValues& shared, u32 parity, u32 lane) {
+  return fold_row(shared, parity, lane, [](float a, float b) { return add_rn(a, b); });
 }
 
 ALLNORM_DEVICE float fold_row_maximum(const ChunkValues& shared, u32 parity, u32 lane) {
-  float v = 0.0f;
-#pragma unroll
-  for (u32 first = 0; first < kChunks; first += 32) {
-    if (first + lane < kChunks) v = maximum(v, load_shared(&shared.values[parity][first + lane]));
-  }
-  return fold_warp_maximum(v);
+  return fold_row(shared, parity, lane, [](float a, float b) { return maximum(a, b); });
 }
 
 ALLNORM_DEVICE float sum_of_squares(const float (&h)[kVectorElements]) {

@@ -32,8 +32,20 @@ static_assert(kWarpsPerRow * kChunksPerWarp >= kChunks, "the geometry must cover
 // What a thread may have in registers. A kernel must not need local memory (its stack could be resized beside a peer
 // that spins), and in a world of two, CTAs of up to 512 threads are to fit twice on a multiprocessor, so that one waits
 // while the other works. So the loads in flight follow from the room that there is.
+//
+// A row of more than 512 threads fits twice only in 32 registers: kernels that can do with those are lean. They hold
+// one row at a time, and the other CTA hides what that waits for (two H200, 256 tokens of 7168: 13.4 us; looking
+// ahead, 14.0).
+enum : bool {
+  // By experience: the others need a few bytes of local memory.
+  kFitsLean = kVectors == kThreadsPerCta && kThreadsPerCta < 1024 && spec::kQuant != Quant::kNvfp4,
+  kLean = kThreadsPerCta > 512 && kCtasPerRow == 1 && kChunksPerWarp == 1 && kWorldSize == 2 && !spec::kTwoShot &&
+          !spec::kMulticast && kElementBytes == 2 && spec::kGammaDtype == spec::kDtype && kFitsLean,
+};
 enum : u32 {
-  kCtasPerMultiprocessor = kThreadsPerCta <= 512 && kChunksPerWarp <= 2 && spec::kWorldSize <= 2 ? 2 : 1,
+  kCtasPerMultiprocessor = kLean                                                                   ? 2
+                           : kThreadsPerCta <= 512 && kChunksPerWarp <= 2 && spec::kWorldSize <= 2 ? 2
+                                                                                                   : 1,
   kAllocatedThreads = (kThreadsPerCta + 127) / 128 * 128 * kCtasPerMultiprocessor,  // warps come by four
   kRegisters = 65536 / kAllocatedThreads / 8 * 8 < 248 ? 65536 / kAllocatedThreads / 8 * 8 : 248,
   kBaseRegisters = (kWorldSize <= 2 ? 44 : 64) + 4 * kChunksPerWarp,  // by experience
@@ -42,14 +54,18 @@ enum : u32 {
 
 /// Whether the residual, and gamma, are loaded before the first wait, or where they are used; and whether the input of
 /// this row and of the next stays in registers, or is loaded again once it was sent.
-enum : bool { kResidualEarly = kChunksPerWarp <= 2 && kBaseRegisters + 4 * kChunksPerWarp <= kRegisters };
+enum : bool { kResidualEarly = kLean || (kChunksPerWarp <= 2 && kBaseRegisters + 4 * kChunksPerWarp <= kRegisters) };
 enum : u32 { kWithResidual = kBaseRegisters + (kResidualEarly ? 4 * kChunksPerWarp : 0) };
-enum : bool { kGammaEarly = kChunksPerWarp <= 2 && kWithResidual + kGammaRegisters <= kRegisters };
+enum : bool { kGammaEarly = !kLean && kChunksPerWarp <= 2 && kWithResidual + kGammaRegisters <= kRegisters };
 enum : u32 { kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0) };
 /// 8 to spare: a kernel of 32 warps, two-shot with dynamic FP8, once needed one register more than there are.
-enum : bool { kInputKept = kChunksPerWarp <= 2 && kWithGamma + 8 * kChunksPerWarp + 8 <= kRegisters };
+enum : bool { kInputKept = kLean || (kChunksPerWarp <= 2 && kWithGamma + 8 * kChunksPerWarp + 8 <= kRegisters) };
+/// The residual is loaded with the input, before the row is sent.
+enum : bool {
+  kResidualSent = !kLean && kResidualEarly && kInputKept && kWithGamma + 12 * kChunksPerWarp + 8 <= kRegisters
+};
 enum : u32 {
-  kWithInput = kWithGamma + (kInputKept ? 8 * kChunksPerWarp : 0),
+  kWithInput = kWithGamma + (kInputKept ? 8 * kChunksPerWarp : 0) + (kResidualSent ? 4 * kChunksPerWarp : 0),
   kFreeVectors = kWithInput + 4 < kRegisters ? (kRegisters - kWithInput) / 4 : 1,
   kMost = 8 / (kChunksPerWarp < 4 ? kChunksPerWarp : 4),  // a kernel must stay small
   kFewer = kWorldSize < kMost ? kWorldSize : kMost,
@@ -61,7 +77,7 @@ enum : u32 {
 
 /// Whether what begins a row, and what reports a timeout, is in the kernel twice: 50 and 40 ns less at one token (two
 /// H200), and 4 KB more.
-enum : bool { kRepeatsCode = kWorldSize <= 2 && kChunksPerWarp <= 2 };
+enum : bool { kRepeatsCode = kWorldSize <= 2 && kChunksPerWarp <= 2 && !kLean };
 
 // Loops over a warp's chunks: what is loaded before the first wait is unrolled, so that it is in flight together; the
 // work on a chunk is not, for a kernel must stay small (40 KiB, design, section 6) and quick to compile.
@@ -97,6 +113,10 @@ struct Place {
   u32 thread_in_row;
 
   ALLNORM_DEVICE u32 lane() const { return thread_in_row % 32; }
+  /// Whether this lane is the last one of its warp that has a vector.
+  ALLNORM_DEVICE bool is_last_of_chunk(u32 i) const { return has(i) && (lane() == 31 || vector(i) + 1 == kVectors); }
+  /// The same for all lanes of a warp.
+  ALLNORM_DEVICE bool has_chunk(u32 i) const { return (i + 1) * kWarpsPerRow <= kChunks || chunk(i) < kChunks; }
   ALLNORM_DEVICE u32 chunk(u32 i) const { return i * kWarpsPerRow + thread_in_row / 32; }
   ALLNORM_DEVICE u32 vector(u32 i) const { return i * kThreadsPerRow + thread_in_row; }
   /// The last chunk of a row may be partial, and the last warps may have no chunk.
@@ -124,6 +144,16 @@ ALLNORM_DEVICE void unpack(Words4 v, float (&to)[kVectorElements]) {
       to[(2 * i + 1) % kVectorElements] = pair.high;
     }
   }
+}
+
+ALLNORM_DEVICE u32 add_words(u32 a, u32 b) {
+  if constexpr (spec::kDtype == Dtype::kF32) return float_bits(add_rn(bits_float(a), bits_float(b)));
+  return spec::kDtype == Dtype::kF16 ? add_f16x2(a, b) : add_bf16x2(a, b);
+}
+/// Element by element, rounded to the dtype. Of 16-bit elements in one step, which gives the bits of a sum in f32 that
+/// is rounded: f32 has more than twice their bits and two (S. Figueroa, "When is double rounding innocuous?", 1995).
+ALLNORM_DEVICE Words4 add_vectors(Words4 a, Words4 b) {
+  return {add_words(a.x, b.x), add_words(a.y, b.y), add_words(a.z, b.z), add_words(a.w, b.w)};
 }
 
 /// Rounds to the dtype.

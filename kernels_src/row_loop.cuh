@@ -16,75 +16,96 @@ namespace allnorm_kernel {
 struct SentRow {
   u32 buffer = 0;
   ChunkVectors input;
+  ChunkVectors residual;  ///< Where kResidualSent.
 };
 
-/// A strategy has two static functions:
+/// A strategy is made of (params, place), and has two functions:
 ///   send(params, place, row, rotation, input)      stores this rank's row, and clears
 ///   sum(params, place, row, buffer, waiter, mine)  leaves the row's sum in mine.values
 template <typename Strategy>
-ALLNORM_DEVICE SentRow begin_row(const Params& params, Place place, u64 row, Waiter& waiter) {
+ALLNORM_DEVICE SentRow begin_row(const Params& params, Place place, const Strategy& strategy, u64 row, Waiter& waiter) {
   SentRow sent;
   if constexpr (kWorldSize == 1) {
     if constexpr (kInputKept) sent.input = load_input_row(params, place, row);
+    if constexpr (spec::kFused && kResidualSent) sent.residual = load_residual_row(params, place, row);
     return sent;
   }
   const Rotation rotation = load_rotation(params, row);
   // Under way together with the state, so before the state is looked at.
   sent.input = load_input_row(params, place, row);
+  if constexpr (spec::kFused && kResidualSent) sent.residual = load_residual_row(params, place, row);
   if (rotation.buffer == kPoisonedRow) {
     waiter.give_up();
     return sent;  // nothing in buffer 0 will be looked at
   }
-  if (waiter.alive()) Strategy::send(params, place, row, rotation, sent.input);
+  if (waiter.alive()) strategy.send(params, place, row, rotation, sent.input);
   sent.buffer = rotation.buffer;
   return sent;
 }
 
-template <typename Strategy>
-ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
-  // Before the first read of anything shared (rule 8).
-  if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();
-  if constexpr (kCtasPerRow > 1) barrier_cluster_arrive();
-  const Place place = place_in_row();
+/// What the rows of a CTA share.
+struct RowLoop {
+  RowConstants constants;
   Waiter waiter;
   u32 parity = 0;
   bool others_started = kCtasPerRow == 1;
+};
+
+template <typename Strategy>
+ALLNORM_DEVICE void end_row(const Params& params, Place place, const Strategy& strategy, u64 row, const SentRow& sent,
+                            RowLoop& loop, Shared& shared) {
+  RowValues mine;
+  load_row(params, place, row, sent.input, sent.residual, mine);
+  strategy.sum(params, place, row, sent.buffer, loop.waiter, mine);
+  if (!loop.others_started) barrier_cluster_wait();  // their shared memory exists from here on
+  loop.others_started = true;
+  finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);
+  if (kWorldSize > 1 && place.thread_in_row == 0) {
+    advance_state(params, row, sent.buffer, loop.waiter.alive());
+  }
+  loop.parity ^= 1;
+}
+
+template <typename Strategy>
+ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
+  const Place place = place_in_row();
+  const Strategy strategy(params, place);
+  if constexpr (kCtasPerRow > 1) barrier_cluster_arrive();
+  // Before the first read of anything shared (rule 8).
+  if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();
+  if constexpr (spec::kPdl == Pdl::kEarlyTrigger) grid_dependency_launch();
+  RowLoop loop;
   const u64 clusters = ctas_in_grid() / kCtasPerRow;
   u64 next_row = cta_in_grid() / kCtasPerRow;
-  // The early trigger. Not of a CTA with several rows: before its end a dependent grid could only take the place of
-  // CTAs that still have rows to send (512 tokens on an H200: 25.5 us with a trigger here, 25.2 us without).
-  if (spec::kPdl == Pdl::kEarlyTrigger && next_row + clusters >= params.tokens) grid_dependency_launch();
-  // Otherwise the first round of the loop only begins a row.
-  constexpr bool kBeginsApart = kRepeatsCode;
-  u64 row = params.tokens;  // none yet
-  SentRow sent;
-  if constexpr (kBeginsApart) {
-    row = next_row;
-    next_row += clusters;
-    if (row < params.tokens) sent = begin_row<Strategy>(params, place, row, waiter);
-  }
-  const RowConstants constants = load_constants(params, place);
+  if constexpr (kLean) {
+    loop.constants = load_constants(params, place);
 #pragma unroll 1
-  while (kBeginsApart ? row < params.tokens : next_row < params.tokens + clusters) {
-    SentRow next_sent;
-    if (next_row < params.tokens) next_sent = begin_row<Strategy>(params, place, next_row, waiter);
-    if (kBeginsApart || row < params.tokens) {
-      RowValues mine;
-      load_row(params, place, row, sent.input, mine);
-      Strategy::sum(params, place, row, sent.buffer, waiter, mine);
-      if (!others_started) barrier_cluster_wait();  // their shared memory exists from here on
-      others_started = true;
-      finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);
-      if (kWorldSize > 1 && place.thread_in_row == 0) {
-        advance_state(params, row, sent.buffer, waiter.alive());
-      }
-      parity ^= 1;
+    for (; next_row < params.tokens; next_row += clusters) {
+      const SentRow sent = begin_row(params, place, strategy, next_row, loop.waiter);
+      end_row(params, place, strategy, next_row, sent, loop, shared);
     }
-    row = next_row;
-    sent = next_sent;
-    next_row += clusters;
+  } else {
+    // Otherwise the first round of the loop only begins a row.
+    constexpr bool kBeginsApart = kRepeatsCode;
+    u64 row = params.tokens;  // none yet
+    SentRow sent;
+    if constexpr (kBeginsApart) {
+      row = next_row;
+      next_row += clusters;
+      if (row < params.tokens) sent = begin_row(params, place, strategy, row, loop.waiter);
+    }
+    loop.constants = load_constants(params, place);
+#pragma unroll 1
+    while (kBeginsApart ? row < params.tokens : next_row < params.tokens + clusters) {
+      SentRow next_sent;
+      if (next_row < params.tokens) next_sent = begin_row(params, place, strategy, next_row, loop.waiter);
+      if (kBeginsApart || row < params.tokens) end_row(params, place, strategy, row, sent, loop, shared);
+      row = next_row;
+      sent = next_sent;
+      next_row += clusters;
+    }
   }
-  if (!others_started) barrier_cluster_wait();
+  if (!loop.others_started) barrier_cluster_wait();
   if constexpr (spec::kZeroScalePadding) zero_scale_padding(params);
   // Before the CTA has ended, which takes until its last stores have. A second time it does nothing.
   if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_launch();

@@ -1,7 +1,7 @@
 // The names in which a generated preamble states what a kernel is specialised for (namespace spec).
 //
-// The preamble defines, as constexpr: kWorldSize, kHiddenDim, kDtype, kGammaDtype, kQuant, kScaleLayout, kFused,
-// kMulticast, kHasOutput, kHasResidualOut, kZeroScalePadding, kPdl, kCtasPerRow, kWarpsPerCta, kChunksPerWarp.
+// The preamble defines, as constexpr: kWorldSize, kHiddenDim, kDtype, kGammaDtype, kQuant, kScaleLayout, kTwoShot,
+// kFused, kMulticast, kHasOutput, kHasResidualOut, kZeroScalePadding, kPdl, kCtasPerRow, kWarpsPerCta, kChunksPerWarp.
 #ifndef ALLNORM_KERNELS_SPEC_TYPES_CUH_
 #define ALLNORM_KERNELS_SPEC_TYPES_CUH_
 

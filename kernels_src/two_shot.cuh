@@ -4,6 +4,12 @@
 namespace allnorm_kernel {
 
 struct TwoShot {
+  char* own_memory;
+  u64 thread_offset;  ///< Of this thread's first vector in a slot.
+
+  ALLNORM_DEVICE TwoShot(const Params& params, Place place)
+      : own_memory(params.symmetric[params.rank]), thread_offset(place.thread_in_row * sizeof(Words4)) {}
+
   static ALLNORM_DEVICE u32 owner_of(u64 row) { return static_cast<u32>(row % kWorldSize); }
   /// A slot a rank, at the row's owner alone.
   static ALLNORM_DEVICE u64 first_scatter_slot(const Params& params, u64 row, u32 buffer) {
@@ -18,10 +24,9 @@ struct TwoShot {
     return spec::kMulticast || owner != params.rank;
   }
 
-  static ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation,
-                                  const ChunkVectors& input) {
+  ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation,
+                           const ChunkVectors& input) const {
     const u32 owner = owner_of(row), stale = previous_buffer(rotation.buffer);
-    char* own_memory = params.symmetric[params.rank];
     if (owner != params.rank) {
       char* slot = params.symmetric[owner] + first_scatter_slot(params, row, rotation.buffer) +
                    params.rank * params.scatter.source_bytes;
@@ -30,28 +35,26 @@ struct TwoShot {
         if (place.has(i)) store_relaxed_system(reinterpret_cast<Words4*>(slot) + place.vector(i), input.at(i));
       }
     } else {
-      clear<false>(params, place, own_memory + first_scatter_slot(params, row, stale), params.scatter.source_bytes,
-                   rotation.dirty_vectors);
+      clear<false>(params, place, own_memory + first_scatter_slot(params, row, stale) + thread_offset,
+                   params.scatter.source_bytes, rotation.dirty_vectors);
     }
     if (has_broadcast(params, owner)) {
-      clear_slot(place, own_memory + broadcast_slot(params, row, stale), rotation.dirty_vectors);
+      clear_slot(place, own_memory + broadcast_slot(params, row, stale) + thread_offset, rotation.dirty_vectors);
     }
   }
 
-  static ALLNORM_DEVICE void sum(const Params& params, Place place, u64 row, u32 buffer, Waiter& waiter,
-                                 RowValues& mine) {
+  ALLNORM_DEVICE void sum(const Params& params, Place place, u64 row, u32 buffer, Waiter& waiter,
+                          RowValues& mine) const {
     const u32 owner = owner_of(row);
-    const char* own_memory = params.symmetric[params.rank];
     const u64 broadcast = broadcast_slot(params, row, buffer);
 #pragma unroll 1
     for (u32 i = 0; i < kChunksPerWarp; i++) {
       if (!place.has(i)) continue;
       Words4 sum_vector = mine.values.at(i);
       if (owner == params.rank) {
-        float sum[kVectorElements];
-        gather<false>(params, waiter, own_memory + first_scatter_slot(params, row, buffer), params.scatter.source_bytes,
-                      place.vector(i), sum_vector, {0, Phase::kScatter, row}, sum);
-        sum_vector = pack(sum);
+        const u64 scatter = first_scatter_slot(params, row, buffer) + place.vector(i) * sizeof(Words4);
+        sum_vector = gather<false>(params, waiter, own_memory + scatter, params.scatter.source_bytes, sum_vector,
+                                   {0, Phase::kScatter, row});
         // A sum that was given up is partial: nobody must see it.
         if (kWorldSize > 1 && waiter.alive()) {
           publish(params, broadcast + place.vector(i) * sizeof(Words4), sum_vector);

@@ -49,15 +49,16 @@ inline constexpr Dtype kDtype = {}, kGammaDtype = {};
 inline constexpr Quant kQuant = {};
 inline constexpr ScaleLayout kScaleLayout = ScaleLayout::{};
 inline constexpr Pdl kPdl = {};
-enum : bool {{ kFused = {}, kMulticast = {}, kHasOutput = {}, kHasResidualOut = {}, kZeroScalePadding = {} }};
+enum : bool {{ kTwoShot = {}, kFused = {}, kMulticast = {}, kHasOutput = {}, kHasResidualOut = {}, kZeroScalePadding = {} }};
 }}
 #include "{}"
 )",
       describe(spec), spec.world_size, spec.hidden_dim, spec.geometry.ctas_per_row, spec.geometry.warps_per_cta,
       spec.geometry.chunks_per_warp, dtype_constant(spec.dtype), dtype_constant(spec.gamma_dtype),
       quant_constant(spec.quant), spec.layout == ScaleLayout::kLinear ? "kLinear" : "kSwizzled128x4",
-      pdl_constant(spec.pdl), spec.operation == Operation::kFused, spec.transport == Transport::kMulticast,
-      spec.has_output, spec.has_residual_out, spec.zero_scale_padding, file_of(spec));
+      pdl_constant(spec.pdl), spec.strategy == Strategy::kTwoShot, spec.operation == Operation::kFused,
+      spec.transport == Transport::kMulticast, spec.has_output, spec.has_residual_out, spec.zero_scale_padding,
+      file_of(spec));
 }
 
 std::vector<std::string> compile_options(Target target) {

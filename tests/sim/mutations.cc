@@ -200,9 +200,9 @@ std::span<const Mutation> mutations() {
        "the wait for the kernel before comes after the first read of rotation state",
        "",
        {{"row_loop.cuh", "if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();", ""},
-        {"row_loop.cuh", "const RowConstants constants = load_constants(params, place);",
-         "if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();\n"
-         "  const RowConstants constants = load_constants(params, place);"}},
+        {"row_loop.cuh", "    loop.constants = load_constants(params, place);\n#pragma unroll 1\n    while",
+         "    if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();\n"
+         "    loop.constants = load_constants(params, place);\n#pragma unroll 1\n    while"}},
        false,
        dependent_launches},
       {"no_dependency_wait_without_row",
@@ -244,10 +244,10 @@ std::span<const Mutation> mutations() {
          "const bool descending = params.rank % 2 == 1;\n"
          "  u64 next_row = descending ? params.tokens - 1 - cta_in_grid() / kCtasPerRow : cta_in_grid() / "
          "kCtasPerRow;"},
-        {"row_loop.cuh", "    row = next_row;\n    next_row += clusters;\n    if",
-         "    row = next_row;\n    next_row += descending ? -clusters : clusters;\n    if"},
-        {"row_loop.cuh", "sent = next_sent;\n    next_row += clusters;",
-         "sent = next_sent;\n    next_row += descending ? -clusters : clusters;"}},
+        {"row_loop.cuh", "      row = next_row;\n      next_row += clusters;\n      if",
+         "      row = next_row;\n      next_row += descending ? -clusters : clusters;\n      if"},
+        {"row_loop.cuh", "sent = next_sent;\n      next_row += clusters;",
+         "sent = next_sent;\n      next_row += descending ? -clusters : clusters;"}},
        false,
        many_rows},
       {"state_shared_by_strategies",
@@ -274,31 +274,32 @@ std::span<const Mutation> mutations() {
        "the rotation state is written before a barrier, which threads that have not read it pass later",
        "",
        {{"row_loop.cuh",
-         "finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);\n"
-         "      if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
-         "        advance_state(params, row, sent.buffer, waiter.alive());\n"
-         "      }",
+         "finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);\n"
+         "  if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
+         "    advance_state(params, row, sent.buffer, loop.waiter.alive());\n"
+         "  }",
          "if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
-         "        advance_state(params, row, sent.buffer, waiter.alive());\n"
-         "      }\n"
-         "      finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);"}},
+         "    advance_state(params, row, sent.buffer, loop.waiter.alive());\n"
+         "  }\n"
+         "  finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);"}},
        false,
        two_warps},
       {"offsets_in_32_bits",
        "12",
        "the offset of a slot is computed in 32 bits",
        "gave up waiting",
-       {{"protocol.cuh", "return region.offset + buffer * sources * region.source_bytes + row * params.slot_bytes;",
-         "return static_cast<u32>(region.offset + buffer * sources * region.source_bytes + row * params.slot_bytes);"}},
+       {{"protocol.cuh", "return buffer * sources * region.source_bytes + row * params.slot_bytes;",
+         "return static_cast<u32>(buffer * sources * region.source_bytes + row * params.slot_bytes);"}},
        false,
        large_buffers},
       {"gives_up_before_cluster_barrier",
        "11",
        "a thread that has given up leaves without passing the cluster barrier",
        "reads shared memory that was never written",
-       {{"row_loop.cuh", "finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);",
-         "if (!waiter.alive()) return;\n"
-         "    finish_row(params, place, row, waiter.alive(), parity, mine, constants, shared);"}},
+       {{"row_loop.cuh",
+         "finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);",
+         "if (!loop.waiter.alive()) return;\n"
+         "  finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);"}},
        false,
        half_a_row},
       {"partial_sum_published",
