@@ -155,7 +155,16 @@ class Library:
 
     def _check(self, status: int, function: Any, arguments: Any) -> None:
         if status != 0:
-            raise self.error(status, self._message().decode())
+            self.raise_last(status)
+
+    def raise_last(self, status: int) -> None:
+        """What this thread's last call, which returned `status`, has to say."""
+        raise self.error(status, self._message().decode())
+
+    def unchecked(self, name: str) -> Any:
+        """A function whose caller looks at the status that it returns."""
+        prototype = c.CFUNCTYPE(c.c_int32, *_FUNCTIONS[name])
+        return prototype((f"allnorm_{name}", self._library))
 
     def new(self, struct: type) -> Any:
         """A struct with the library's defaults."""

@@ -17,6 +17,14 @@ from .workspace import workspaces
 is_compiling = torch.compiler.is_compiling
 
 
+def _stream_address(device: int) -> int:
+    return torch.cuda.current_stream(device).cuda_stream
+
+
+#: Without the Stream object, where this PyTorch has it.
+raw_stream = getattr(torch._C, "_cuda_getCurrentRawStream", _stream_address)
+
+
 @torch.library.custom_op("allnorm::fused_allreduce_add_rmsnorm",
                          mutates_args=("output", "residual_out", "quant_out", "scale_out"))
 def fused_operator(input: torch.Tensor, residual_in: torch.Tensor, gamma: torch.Tensor, workspace: int,

@@ -116,8 +116,14 @@ class MNNVLAllReduceFusionWorkspace:
         #: What stands for this workspace in a compiled graph.
         self.number = next(_numbers)
         workspaces[self.number] = self
+        #: PyTorch's current stream of a GPU, as an address; None without PyTorch.
+        self.raw_stream: Any = None
+        self.known_calls: dict[Any, Any] = {}
         if "torch" in sys.modules:
-            from . import torch_ops  # noqa: F401  registers the operators
+            from . import torch_ops  # registers the operators
+
+            if self._simulated is None:
+                self.raw_stream = torch_ops.raw_stream
 
     # --- capacity
 
