@@ -36,6 +36,7 @@ constexpr const char* kNotes =
     "  allnorm bench --quant none,fp8,nvfp4,dynamic_fp8 --strategy one_shot,two_shot --mode both --plot bench.svg\n"
     "  allnorm bench --tokens 1,64 --sweep --json\n"
     "  allnorm bench --spawn 2 --aligned\n"
+    "  tools/compare-peers > peers.jsonl; allnorm bench --aligned --peers peers.jsonl --plot bench.svg\n"
     "  torchrun --nproc-per-node 8 --no-python allnorm bench --hidden 4096,8192";
 
 /// Throws UsageError for rows that a quantization, or a geometry, cannot have.
@@ -62,6 +63,7 @@ void check(const BenchOptions& options) {
   }
   if (options.sweep && !options.geometries.empty()) refuse("--sweep", "with --geometry", "one of the two");
   if (options.sweep && !options.plot.empty()) refuse("--plot", "with --sweep", "without it");
+  if (options.sweep && !options.peers.empty()) refuse("--peers", "with --sweep", "without it");
 }
 
 }  // namespace
@@ -112,6 +114,8 @@ Run add_bench(CLI::App& app) {
               "Ranks, default 2; each on a GPU of its own if there are enough, else all on one");
   add_integer(app, "--spawn", options->spawn, 2, kMaxWorldSize, "Start so many processes, a rank and a GPU each");
   app.add_flag("--json", options->json, "Print JSON, a line for the floor and one for each figure");
+  app.add_option("--peers", options->peers, "What tools/compare-peers printed here: ratios to it, and lines in --plot")
+      ->type_name("FILE");
   app.add_option("--plot", options->plot, "Draw time against tokens, with the floor, as SVG")->type_name("FILE");
   add_notes(app, kNotes);
   return [options] {

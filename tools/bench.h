@@ -27,7 +27,8 @@ struct BenchOptions {
   int ranks = 2;  ///< Of this process; a launcher's processes have one each.
   int spawn = 0;
   bool json = false;
-  std::string plot;  ///< A file; empty: none.
+  std::string plot;   ///< A file; empty: none.
+  std::string peers;  ///< A file of tools/compare-peers; empty: none.
 };
 
 /// Ascending in tokens. `virtual_ranks`: they have no PDL.

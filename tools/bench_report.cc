@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "bench_peers.h"
 #include "dispatch/names.h"
 #include "line_chart.h"
 #include "text.h"
@@ -140,7 +141,8 @@ std::string to_table(const std::vector<Figure>& figures, bool sweep) {
   return table.to_string();
 }
 
-std::string to_chart(const BenchPlace& place, const std::vector<Figure>& figures) {
+std::string to_chart(const BenchPlace& place, const std::vector<Figure>& figures,
+                     const std::vector<Comparison>& comparisons) {
   LineChart chart;
   chart.title = "Fused call, " + describe(place);
   chart.x_label = "tokens";
@@ -165,6 +167,15 @@ std::string to_chart(const BenchPlace& place, const std::vector<Figure>& figures
     } else {
       floor.back().second = std::min(floor.back().second, *figure.floor_microseconds);
     }
+  }
+  for (const Comparison& one : comparisons) {
+    auto& points = line_of(fmt::format("{} {} {} {}", one.peer.hidden_dim, to_string(one.peer.dtype),
+                                       to_string(one.peer.quant), one.peer.peer),
+                           false)
+                       .points;
+    const auto tokens = static_cast<double>(one.peer.tokens);
+    // Once, however many of our variants it is compared with.
+    if (points.empty() || points.back().first != tokens) points.emplace_back(tokens, one.peer.microseconds);
   }
   return to_svg(chart);
 }

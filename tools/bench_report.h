@@ -40,8 +40,11 @@ std::string to_json(const BenchPlace& place, const BenchOptions& options, const 
 /// Figures of one shape of rows. With a sweep, the fastest of each token count alone, in the order of their times.
 std::string to_table(const std::vector<Figure>& figures, bool sweep);
 
-/// Time against tokens, as SVG.
-std::string to_chart(const BenchPlace& place, const std::vector<Figure>& figures);
+struct Comparison;  // bench_peers.h
+
+/// Time against tokens, with the floor and the peers, as SVG.
+std::string to_chart(const BenchPlace& place, const std::vector<Figure>& figures,
+                     const std::vector<Comparison>& comparisons);
 
 }  // namespace allnorm::tools
 

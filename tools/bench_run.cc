@@ -9,6 +9,7 @@
 
 #include "allnorm/error.h"
 #include "bench.h"
+#include "bench_peers.h"
 #include "bench_report.h"
 #include "command.h"
 #include "demo_place.h"
@@ -39,6 +40,8 @@ class Bench {
 
   void run() {
     if (speaks() && !options_.plot.empty()) write_output(options_.plot, "", "--plot");  // better now than in the end
+    const std::vector<PeerFigure> peers =
+        options_.peers.empty() ? std::vector<PeerFigure>{} : read_peers(options_.peers, "--peers");
     floor_ = measure_floor(gpus_, bootstrap_);
     if (options_.json) {
       say(to_json(place_, floor_));
@@ -56,10 +59,23 @@ class Bench {
         say(to_table(figures, options_.sweep));
       }
     }
-    if (speaks() && !options_.plot.empty()) write_output(options_.plot, to_chart(place_, all), "--plot");
+    const std::vector<Comparison> comparisons = compare(place_, all, peers);
+    if (!options_.peers.empty()) say_peers(comparisons);
+    if (speaks() && !options_.plot.empty()) write_output(options_.plot, to_chart(place_, all, comparisons), "--plot");
   }
 
  private:
+  void say_peers(const std::vector<Comparison>& comparisons) const {
+    if (comparisons.empty()) {
+      if (speaks()) fmt::print(stderr, "{} has no figure of these calls on {}\n", options_.peers, describe(place_));
+    } else if (options_.json) {
+      for (const Comparison& one : comparisons) say(to_json(one));
+    } else {
+      say("\nBeside peers (ratio: how many times as long they take):\n");
+      say(to_table(comparisons));
+    }
+  }
+
   std::vector<Figure> measure_shape(int hidden_dim, DataType dtype) {
     const std::vector<Variant> variants = bench_variants(options_, hidden_dim, dtype, place_.virtual_ranks);
     MeterOptions options;

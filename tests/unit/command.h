@@ -42,6 +42,9 @@ inline std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+/// Whether the command can start itself again; in QEMU it cannot.
+inline bool can_start_programs() { return std::getenv("ALLNORM_TEST_NO_PROGRAMS") == nullptr; }
+
 struct Outcome {
   int code;
   std::string out;

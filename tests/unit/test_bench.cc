@@ -1,4 +1,6 @@
 // `allnorm bench` without a GPU: its options, what it would measure, the floor, what it prints.
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "catch.h"
@@ -7,7 +9,9 @@
 #include "jit/nvrtc.h"
 #include "jit/specialize.h"
 #include "tools/bench_kernels_source.h"
+#include "tools/bench_peers.h"
 #include "tools/bench_report.h"
+#include "tools/command.h"
 
 using namespace allnorm;
 using namespace allnorm::tools;
@@ -180,7 +184,7 @@ TEST_CASE("the place and the floor in words and as JSON", "[bench]") {
 TEST_CASE("the chart has a line for each kind of call, and one for the floor", "[bench]") {
   Figure other = figure(2, 4, {4, 7, 1});
   other.variant.quant = Quant::kNone;
-  const std::string svg = to_chart(kPlace, {figure(1, 3, {4, 7, 1}), figure(2, 3.5, {4, 7, 1}), other});
+  const std::string svg = to_chart(kPlace, {figure(1, 3, {4, 7, 1}), figure(2, 3.5, {4, 7, 1}), other}, {});
   for (const char* name : {"7168 bf16 fp8 auto early graph", "7168 bf16 none auto early graph", "7168 bf16 floor"}) {
     CHECK(svg.find(std::string(">") + name + "<") != std::string::npos);
   }
@@ -207,6 +211,7 @@ TEST_CASE("bench without a GPU says that times of the simulator mean nothing", "
     CHECK(outcome.err.starts_with("allnorm: the CUDA driver could not be loaded"));
     CHECK(contains(outcome.err, "times of simulated GPUs mean nothing, `allnorm simulate` runs calls there\n"));
   }
+  if (!can_start_programs()) return;
   const auto spawned = run("bench --spawn 2");
   CHECK(spawned.code == 3);
   CHECK(contains(spawned.err, "times of simulated GPUs mean nothing"));
@@ -233,3 +238,61 @@ TEST_CASE("bench refuses what it cannot measure, before anything else", "[bench]
 }
 
 #endif  // ALLNORM_COMMAND
+
+namespace {
+
+std::string peer_line(const std::string& peer, int tokens, double microseconds, const std::string& more = "") {
+  return fmt::format(R"({{"peer": "{}", "device": "NVIDIA H200", "world": 2, "hidden_dim": 7168, "dtype": "bf16", )"
+                     R"("quant": "fp8", "tokens": {}, "mode": "graph", "microseconds": {}{}}})"
+                     "\n",
+                     peer, tokens, microseconds, more);
+}
+
+std::string refusal_of(const std::string& text) {
+  try {
+    parse_peers(text, "--peers");
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "none";
+}
+
+}  // namespace
+
+TEST_CASE("peers are compared with the calls of the same shape, each at its best setting", "[bench]") {
+  const auto peers = parse_peers(peer_line("nccl", 1, 11) + "\n" + peer_line("flashinfer", 1, 5, R"(, "pdl": false)") +
+                                     peer_line("flashinfer", 1, 4.5, R"(, "pdl": true)") + peer_line("nccl", 4, 12) +
+                                     R"({"peer": "flashinfer", "error": "no workspace"})" + "\n",
+                                 "--peers");
+  CHECK(peers.size() == 3);
+  const std::vector<Figure> figures = {figure(1, 3, {8, 4, 1}), figure(2, 3.1, {8, 4, 1})};
+  const auto comparisons = compare(kPlace, figures, peers);
+  REQUIRE(comparisons.size() == 2);
+  CHECK(comparisons[0].peer.peer == "flashinfer");
+  CHECK(near(comparisons[0].ratio(), 1.5));
+  CHECK(near(comparisons[1].ratio(), 11.0 / 3));
+  CHECK(to_table(comparisons).find("1.50") != std::string::npos);
+  CHECK(nlohmann::json::parse(to_json(comparisons[0]))["ratio"] == 1.5);
+  const std::string svg = to_chart(kPlace, figures, comparisons);
+  CHECK(svg.find("7168 bf16 fp8 flashinfer") != std::string::npos);
+  CHECK(svg.find("floor") != std::string::npos);
+
+  BenchPlace other = kPlace;
+  other.world_size = 4;
+  CHECK(compare(other, figures, peers).empty());
+  other = kPlace;
+  other.device = "NVIDIA H100";
+  CHECK(compare(other, figures, peers).empty());
+}
+
+TEST_CASE("a file of peers that is none is refused with its line", "[bench]") {
+  const std::string good = peer_line("nccl", 1, 11);
+  CHECK(refusal_of(good) == "none");
+  CHECK(refusal_of(good + "microseconds").find("line 2: no JSON object") != std::string::npos);
+  CHECK(refusal_of("{}").find("line 1: no \"peer\"") != std::string::npos);
+  CHECK(refusal_of(peer_line("nccl", 1, -1)).find("\"microseconds\": not above 0") != std::string::npos);
+  CHECK(refusal_of(peer_line("nccl", 1, 1, R"(, "tokens": "many")")).find("\"tokens\": \"many\" given") !=
+        std::string::npos);
+  CHECK(refusal_of(peer_line("nccl", 1, 1, R"(, "quant": "int3")")).find("int3") != std::string::npos);
+  CHECK_THROWS_AS(read_peers("/nonexistent/peers.jsonl", "--peers"), UsageError);
+}
