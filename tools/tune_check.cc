@@ -38,7 +38,7 @@ class Check {
       return false;
     }
     const Provenance& made = found.table->provenance();
-    say(fmt::format("{}: {} entries, made on {} on {} (driver {}, NVRTC {}; here {}, {})", found.source,
+    say(fmt::format("{}: {} entries, made on {} on {} (driver {}, NVRTC {}; here {}, {})", found.source(),
                     found.table->entry_count(), made.date, made.device, made.driver, made.nvrtc, here.driver,
                     here.nvrtc));
     bool fits = made.kernel_digest == here.kernel_digest;

@@ -123,7 +123,7 @@ class Tuning {
     const FoundTable found = find_table(places, made_here_.device, made_here_.kernel_digest);
     if (found.table && to_json(parts_of(*found.table)) == to_json(parts_of(file_->table()))) return;
     fmt::print("Calls do not use it: they find {}. ALLNORM_TABLE={} makes them.\n",
-               found.table ? found.source : "no table", path_);
+               found.table ? found.source() : "no table", path_);
   }
 
   const TuneOptions& options_;

@@ -2,23 +2,12 @@
 #ifndef ALLNORM_TOOLS_TUNE_TABLE_H_
 #define ALLNORM_TOOLS_TUNE_TABLE_H_
 
-#include <map>
 #include <string>
 #include <vector>
 
-#include "dispatch/table.h"
+#include "dispatch/table_text.h"
 
 namespace allnorm::tools {
-
-/// What a table is made of, to be changed.
-struct TableParts {
-  Provenance provenance;
-  std::map<TableKey, std::vector<TableBound>> entries;
-};
-
-TableParts parts_of(const Table& table);
-/// JSON that Table::parse takes.
-std::string to_json(const TableParts& parts);
 
 /// "NVIDIA H200" -> CONFIG/tables/nvidia-h200.json. Throws UsageError where there is no config_dir.
 std::string default_table_path(const std::string& config_dir, const std::string& device);

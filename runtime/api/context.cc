@@ -8,6 +8,7 @@
 #include "device/cuda/cuda_device.h"
 #include "device/sim/sim_device.h"
 #include "dispatch/table_search.h"
+#include "dispatch/table_text.h"
 #include "env/log.h"
 
 namespace allnorm {
@@ -131,9 +132,10 @@ Context::Impl::ChosenTable Context::Impl::table_for(const std::string& device_na
   FoundTable found = find_table(places, device_name, compiler_.sources().digest());
   for (const std::string& warning : found.warnings) log::warn("{}", warning);
   for (const std::string& note : found.notes) log::debug("{}", note);
-  log::info("tuned table for {}: {}", device_name, found.table ? found.source : "none, the cost model decides");
+  log::info("tuned table for {}: {}", device_name, found.table ? found.source() : "none, the cost model decides");
   if (!found.table) return {};
-  return {std::move(found.table), cache::to_hex(cache::sha256(found.text))};
+  std::string digest = cache::to_hex(cache::sha256(to_json(parts_of(*found.table))));
+  return {std::move(found.table), std::move(digest)};
 }
 
 Context::Context(const ContextOptions& options) : impl_(std::make_unique<Impl>(options)) {}

@@ -1,6 +1,7 @@
 #include "dispatch/table.h"
 
 #include <algorithm>
+#include <map>
 
 namespace allnorm {
 
@@ -16,6 +17,31 @@ std::span<const TableBound> Table::lookup(const TableKey& key) const noexcept {
                                       [](const Entry& e, const TableKey& wanted) { return e.key < wanted; });
   if (entry == entries_.end() || entry->key != key) return {};
   return {bounds_.data() + entry->first_bound, entry->bound_count};
+}
+
+std::size_t Table::add_missing(const Table& other) {
+  std::map<TableKey, std::vector<TableBound>> all;
+  for (const Entry& entry : entries_) {
+    const auto own = lookup(entry.key);
+    all[entry.key].assign(own.begin(), own.end());
+  }
+  std::size_t added = 0;
+  for (const TableKey& key : other.keys()) {
+    std::vector<TableBound>& bounds = all[key];
+    const std::int64_t last = bounds.empty() ? 0 : bounds.back().max_tokens;
+    const std::size_t before = bounds.size();
+    for (const TableBound& bound : other.lookup(key)) {
+      if (bound.max_tokens > last) bounds.push_back(bound);
+    }
+    if (bounds.size() > before) ++added;
+  }
+  entries_.clear();
+  bounds_.clear();
+  for (const auto& [key, bounds] : all) {
+    entries_.push_back({key, bounds_.size(), bounds.size()});
+    bounds_.insert(bounds_.end(), bounds.begin(), bounds.end());
+  }
+  return added;
 }
 
 const TableBound* choose(std::span<const TableBound> bounds, std::int64_t tokens) noexcept {

@@ -64,6 +64,7 @@ struct TableBound {
   Strategy strategy = Strategy::kOneShot;
   Geometry geometry;
   float microseconds = 0;  ///< Measured at max_tokens, or in the last bound somewhere above.
+  bool operator==(const TableBound&) const = default;
 };
 
 class Table {
@@ -79,6 +80,10 @@ class Table {
 
   /// The bounds of a kind of call, ascending; empty if the table has none.
   std::span<const TableBound> lookup(const TableKey& key) const noexcept;
+
+  /// Takes from the other table the entries that this one has not, and the bounds above its own last ones. The number
+  /// of entries that it took something of.
+  std::size_t add_missing(const Table& other);
 
  private:
   struct Entry {
