@@ -91,8 +91,10 @@ class Tuning {
     progress.reset();
     ++measured_;
     seconds_ += entry.seconds;
+    if (file_) file_->put(key, entry.bounds);
+    // The next World looks for its table: by then the file must be whole.
+    if (place.bootstrap != nullptr) place.bootstrap->barrier();
     if (!file_) return;
-    file_->put(key, entry.bounds);
     write_report(report_folder(), entry);
     fmt::print("{} ({}), {:.0f} s:\n{}{}\n\n", describe(key), place.words(), entry.seconds, bounds_text(entry.bounds),
                regret_sentence(entry));

@@ -4,6 +4,8 @@
 
 #include <string_view>
 
+#include "comm/vote.h"
+
 namespace allnorm::tools {
 
 MeterTrack::MeterTrack(Meter& meter, Quant quant, Bootstrap* bootstrap, std::function<void(const std::string&)> on_step)
@@ -31,8 +33,7 @@ double MeterTrack::seconds() {
 }
 
 std::string from_rank_0(Bootstrap* bootstrap, const std::string& own) {
-  if (bootstrap == nullptr) return own;
-  return bootstrap->all_gather(bootstrap->rank() == 0 ? own : std::string()).front();
+  return bootstrap == nullptr ? own : allnorm::from_rank_0(*bootstrap, own);
 }
 
 }  // namespace allnorm::tools

@@ -4,11 +4,9 @@
 
 #include "allnorm/error.h"
 #include "api/context_impl.h"
-#include "cache/sha256.h"
 #include "device/cuda/cuda_device.h"
 #include "device/sim/sim_device.h"
 #include "dispatch/table_search.h"
-#include "dispatch/table_text.h"
 #include "env/log.h"
 
 namespace allnorm {
@@ -123,7 +121,7 @@ Device& Context::Impl::device(int ordinal, const char* argument) {
   return *device;
 }
 
-Context::Impl::ChosenTable Context::Impl::table_for(const std::string& device_name) const {
+std::optional<Table> Context::Impl::table_for(const std::string& device_name) const {
   TablePlaces places;
   places.option_path = options_.table_path;
   places.environment_path = env_.table_path;
@@ -133,9 +131,7 @@ Context::Impl::ChosenTable Context::Impl::table_for(const std::string& device_na
   for (const std::string& warning : found.warnings) log::warn("{}", warning);
   for (const std::string& note : found.notes) log::debug("{}", note);
   log::info("tuned table for {}: {}", device_name, found.table ? found.source() : "none, the cost model decides");
-  if (!found.table) return {};
-  std::string digest = cache::to_hex(cache::sha256(to_json(parts_of(*found.table))));
-  return {std::move(found.table), std::move(digest)};
+  return std::move(found.table);
 }
 
 Context::Context(const ContextOptions& options) : impl_(std::make_unique<Impl>(options)) {}
