@@ -246,7 +246,8 @@ std::vector<TableBound> fewest_bounds(const RaceResults& results, double toleran
     const Candidate chosen = pick(good, bounds, begin, end);
     const auto last = std::prev(end);
     TableBound bound;
-    bound.max_tokens = end == results.end() ? TableBound::kNoLimit : last->first;
+    const bool holds_all = end == results.end() && last->first >= kTokensForAll;
+    bound.max_tokens = holds_all ? TableBound::kNoLimit : last->first;
     bound.strategy = chosen.strategy;
     bound.geometry = chosen.geometry;
     bound.microseconds = static_cast<float>(last->second.find(chosen)->time.median);
@@ -254,6 +255,15 @@ std::vector<TableBound> fewest_bounds(const RaceResults& results, double toleran
     begin = end;
   }
   return bounds;
+}
+
+Unclear count_unclear(const RaceResults& results) {
+  Unclear unclear;
+  for (const auto& [tokens, result] : results) {
+    if (!result.is_clear) ++unclear.races;
+    if (result.is_cut_short) ++unclear.cut_short;
+  }
+  return unclear;
 }
 
 RaceResults search(RaceTrack& track, const TuneCase& kind, const SearchRules& rules,

@@ -46,9 +46,20 @@ std::vector<Candidate> all_candidates(const TuneCase& kind);
 std::vector<std::int64_t> token_grid(std::int64_t max_tokens, int multiprocessors);
 bool is_anchor(std::int64_t tokens, std::int64_t max_tokens);
 
+/// Who is the best at so many tokens is the best at more. A search that went less far says nothing of larger calls.
+inline constexpr std::int64_t kTokensForAll = 4096;
+
 /// The fewest bounds such that each one's choice is as good as the best wherever it was measured. Of several such
-/// choices, one that the table has already, else the one that is the least behind.
+/// choices, one that the table has already, else the one that is the least behind. The
+/// last bound ends at the largest count, or is without limit if that is kTokensForAll or more.
 std::vector<TableBound> fewest_bounds(const RaceResults& results, double tolerance);
+
+/// Races whose order is not certain, and those of them that had no time to become clear.
+struct Unclear {
+  std::size_t races = 0;
+  std::size_t cut_short = 0;
+};
+Unclear count_unclear(const RaceResults& results);
 
 /// `on_count`: before each race, with the share of the work that is done, 0 to 1.
 RaceResults search(RaceTrack& track, const TuneCase& kind, const SearchRules& rules,

@@ -11,7 +11,10 @@ namespace allnorm::tools {
 MeterTrack::MeterTrack(Meter& meter, Quant quant, Bootstrap* bootstrap, std::function<void(const std::string&)> on_step)
     : meter_(meter), quant_(quant), bootstrap_(bootstrap), on_step_(std::move(on_step)) {}
 
-void MeterTrack::prepare(std::span<const Candidate> candidates) { run(1, candidates, 0); }
+void MeterTrack::prepare(std::span<const Candidate> candidates) {
+  run(1, candidates, 0);
+  begin_ = Clock::now();
+}
 
 std::vector<std::vector<double>> MeterTrack::run(std::int64_t tokens, std::span<const Candidate> candidates,
                                                  int samples) {

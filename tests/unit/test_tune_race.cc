@@ -33,6 +33,7 @@ TEST_CASE("a race whose noise hides the difference goes to its limit, or to the 
   GivenTrack track({{kA, 3.0}, {kB, 3.03}}, 0.2);
   const RaceResult all = race(track, 1, std::vector{kA, kB}, {});
   CHECK_FALSE(all.is_clear);
+  CHECK_FALSE(all.is_cut_short);
   CHECK(all.leader().samples.size() == 40);
   CHECK(all.is_as_good(kA, 0.01) + all.is_as_good(kB, 0.01) >= 1);
 
@@ -41,6 +42,7 @@ TEST_CASE("a race whose noise hides the difference goes to its limit, or to the 
   hurried.seconds = 1;  // each sample takes one
   const RaceResult early = race(track, 1, std::vector{kA, kB}, hurried);
   CHECK_FALSE(early.is_clear);
+  CHECK(early.is_cut_short);
   CHECK(track.count == 2 * 5);
 }
 

@@ -52,3 +52,35 @@ TEST_CASE("regret is against the best of all, for each policy", "[tune]") {
   track.no_room = {8, 4, 1};
   CHECK(std::isinf(worst_regret(measured(bad), 0)));
 }
+
+TEST_CASE("a check is at powers of two, on both sides of each bound, and between", "[tune]") {
+  const std::vector<TableBound> bounds = {
+      {5, Strategy::kOneShot, {}, 1}, {99, Strategy::kTwoShot, {}, 1}, {TableBound::kNoLimit, {}, {}, 1}};
+  const auto counts = check_counts(bounds, 4096, 10);
+  for (int power = 1; power <= 4096; power *= 2) CHECK(std::find(counts.begin(), counts.end(), power) != counts.end());
+  for (const int side : {5, 6, 99, 100}) CHECK(std::find(counts.begin(), counts.end(), side) != counts.end());
+  CHECK(counts.size() > 20);
+  CHECK(counts.size() <= 13 + 4 + 10);
+  CHECK(std::adjacent_find(counts.begin(), counts.end(), std::greater_equal<>()) == counts.end());
+  // Of small tables too, and no further than the entry says anything.
+  CHECK(check_counts(bounds, 4, 30) == std::vector<std::int64_t>{1, 2, 3, 4});
+  CHECK(check_counts(bounds, 1, 1) == std::vector<std::int64_t>{1});
+  CHECK(check_counts(std::span(bounds).first(1), 4096, 1) == std::vector<std::int64_t>{1, 2, 4, 5});
+  CHECK(check_counts({}, 4096, 30).empty());
+}
+
+TEST_CASE("noise does not make a table that fits one that does not, and none that does not fits", "[tune]") {
+  const auto fits_if = [](double slower, unsigned seed) {
+    GivenTrack track({{kA, 3.0 * (1 + slower)}, {kB, 3.0}}, 0.02, seed);
+    const std::vector<Policy> policies = {{"AUTO with the table", [](std::int64_t) { return kA; }}};
+    std::vector<std::int64_t> counts;
+    for (std::int64_t tokens = 1; tokens <= 40; ++tokens) counts.push_back(tokens);
+    return fits(measure_regret(track, kind_of(), policies, counts, {}, [](std::int64_t, double) {}));
+  };
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    CHECK(fits_if(0.015, seed));
+    CHECK_FALSE(fits_if(0.06, seed));
+  }
+}
+
+TEST_CASE("nothing measured is nothing that fits", "[tune]") { CHECK_FALSE(fits({})); }

@@ -67,13 +67,24 @@ TEST_CASE("a choice is kept as long as it is as good as the best", "[tune]") {
   CHECK(bounds[0].microseconds == 3.02F);
   CHECK(bounds[1].max_tokens == 4);
   CHECK(bounds[1].geometry == kB.geometry);
-  CHECK(bounds[2].max_tokens == TableBound::kNoLimit);
+  CHECK(bounds[2].max_tokens == 8);
   CHECK(bounds[2].strategy == Strategy::kTwoShot);
   CHECK(bounds[2].microseconds == 4.0F);
   // C is not quite the best at 4, but it is what comes next anyway.
   const auto fewer = bounds_if(3.11);
   REQUIRE(fewer.size() == 2);
   CHECK(fewer[1].strategy == Strategy::kTwoShot);
+}
+
+TEST_CASE("only a search that went to 4096 tokens speaks for all larger calls", "[tune]") {
+  for (const std::int64_t most : {std::int64_t{1}, std::int64_t{64}, std::int64_t{4095}}) {
+    const auto bounds = fewest_bounds(results_of({result_of(most, {{kA, 3.0}})}), 0.01);
+    REQUIRE(bounds.size() == 1);
+    CHECK(bounds[0].max_tokens == most);
+  }
+  for (const std::int64_t most : {std::int64_t{4096}, std::int64_t{65536}}) {
+    CHECK(fewest_bounds(results_of({result_of(most, {{kA, 3.0}})}), 0.01)[0].max_tokens == TableBound::kNoLimit);
+  }
 }
 
 TEST_CASE("of choices that are as good, the table keeps to those that it has", "[tune]") {
@@ -148,8 +159,11 @@ TEST_CASE("a search whose time is over still measures the whole grid", "[tune]")
   const RaceResults races = search(hurried, kind, rules, [](std::int64_t, double) {});
   CHECK(races.size() == token_grid(4096, kMultiprocessors).size());
   ModelTrack free(3);
-  search(free, kind, {}, [](std::int64_t, double) {});
+  const RaceResults all = search(free, kind, {}, [](std::int64_t, double) {});
   CHECK(hurried.calls < 0.8 * free.calls);
+  CHECK(count_unclear(races).cut_short > races.size() / 2);
+  CHECK(count_unclear(races).races >= count_unclear(races).cut_short);
+  CHECK(count_unclear(all).cut_short == 0);
 }
 
 TEST_CASE("progress goes from nothing to all, and names what is measured", "[tune]") {

@@ -105,8 +105,8 @@ inline const Candidate kC = {Strategy::kTwoShot, {1, 28, 1}};
 /// Times that are given.
 class GivenTrack final : public RaceTrack {
  public:
-  explicit GivenTrack(std::vector<std::pair<Candidate, double>> times, double noise = 0)
-      : times_(std::move(times)), noise_(noise) {}
+  explicit GivenTrack(std::vector<std::pair<Candidate, double>> times, double noise = 0, unsigned seed = 7)
+      : times_(std::move(times)), noise_(noise), random_(seed) {}
   std::vector<std::vector<double>> run(std::int64_t, std::span<const Candidate> candidates, int samples) override {
     std::vector<std::vector<double>> all;
     for (const Candidate& candidate : candidates) {
@@ -128,7 +128,7 @@ class GivenTrack final : public RaceTrack {
   }
   std::vector<std::pair<Candidate, double>> times_;
   double noise_;
-  std::mt19937 random_{7};
+  std::mt19937 random_;
   std::normal_distribution<double> normal_;
 };
 
