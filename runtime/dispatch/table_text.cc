@@ -28,25 +28,26 @@ Json to_json(const TableBound& bound) {
 }
 
 /// A bound is a line: what people compare.
-std::string to_json(const TableKey& key, const std::vector<TableBound>& bounds) {
+std::string to_json(const TableKey& key, const std::vector<TableBound>& bounds, bool is_unclear) {
   std::string lines;
   for (const TableBound& bound : bounds) {
     lines += fmt::format("{}\n        {}", lines.empty() ? "" : ",", to_json(bound).dump());
   }
   return fmt::format(
       "    {{\"world_size\": {}, \"dtype\": \"{}\", \"hidden_dim\": {}, \"quant\": \"{}\",\n"
-      "     \"transport\": \"{}\", \"operation\": \"{}\",\n     \"bounds\": [{}]}}",
+      "     \"transport\": \"{}\", \"operation\": \"{}\",{}\n     \"bounds\": [{}]}}",
       key.world_size, to_string(key.dtype), key.hidden_dim, to_string(key.quant), to_string(key.transport),
-      to_string(key.operation), lines);
+      to_string(key.operation), is_unclear ? " \"unclear\": true," : "", lines);
 }
 
 }  // namespace
 
 TableParts parts_of(const Table& table) {
-  TableParts parts{table.provenance(), {}};
+  TableParts parts{table.provenance(), {}, {}};
   for (const TableKey& key : table.keys()) {
     const auto bounds = table.lookup(key);
     parts.entries[key] = {bounds.begin(), bounds.end()};
+    if (table.is_unclear(key)) parts.unclear.insert(key);
   }
   return parts;
 }
@@ -58,7 +59,7 @@ std::string to_json(const TableParts& parts) {
                            {"date", made.date},     {"tool", made.tool}};
   std::string entries;
   for (const auto& [key, bounds] : parts.entries) {
-    entries += (entries.empty() ? "\n" : ",\n") + to_json(key, bounds);
+    entries += (entries.empty() ? "\n" : ",\n") + to_json(key, bounds, parts.unclear.contains(key));
   }
   return fmt::format("{{\n  \"schema\": {},\n  \"provenance\": {},\n  \"entries\": [{}]\n}}\n", kTableSchema,
                      provenance.dump(), entries);

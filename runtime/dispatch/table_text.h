@@ -5,6 +5,7 @@
 #define ALLNORM_DISPATCH_TABLE_TEXT_H_
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace allnorm {
 struct TableParts {
   Provenance provenance;
   std::map<TableKey, std::vector<TableBound>> entries;
+  std::set<TableKey> unclear{};  ///< Of the entries.
 };
 
 TableParts parts_of(const Table& table);
