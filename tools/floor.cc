@@ -13,9 +13,9 @@ std::optional<double> floor_microseconds(const Floor& floor, Strategy strategy, 
   double hops = 1;
   double rows_on_wire = peers * rows;
   if (strategy == Strategy::kTwoShot) {
-    const auto owned = static_cast<double>((tokens + world_size - 1) / world_size);
+    const std::int64_t owned = (tokens + world_size - 1) / world_size;
     hops = 2;
-    rows_on_wire = rows - owned + peers * owned;
+    rows_on_wire = rows + (peers - 1) * static_cast<double>(owned);
   }
   const double rate = std::max(floor.links->store_gigabytes_per_second, floor.links->copy_gigabytes_per_second);
   return floor.empty_kernel_microseconds + hops * floor.links->one_way_microseconds +

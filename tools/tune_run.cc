@@ -77,7 +77,7 @@ class Tuning {
         tune(*meter, place, key);
       }
     }
-    if (file_) say_where();
+    if (file_) say_where(*file_);
   }
 
  private:
@@ -139,14 +139,14 @@ class Tuning {
   }
 
   /// And whether calls will find it there.
-  void say_where() const {
+  void say_where(const TableFile& file) const {
     fmt::print("table: {}\nreport: {}\n", path_, report_folder());
     TablePlaces places;
     places.environment_path = env_.table_path;
     if (!env_.config_dir.empty()) places.user_folder = env_.config_dir + "/tables";
     places.embedded = embedded_tuned_tables();
     const FoundTable found = find_table(places, made_here_.device, made_here_.kernel_digest);
-    if (found.table && has_all_of(*found.table, file_->table())) return;
+    if (found.table && has_all_of(*found.table, file.table())) return;
     fmt::print("Calls do not use all of it: they find {}. ALLNORM_TABLE={} makes them.\n",
                found.table ? found.source() : "no table", path_);
   }

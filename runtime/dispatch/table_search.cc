@@ -65,8 +65,11 @@ class Search {
   }
 
   FoundTable merge() {
-    std::stable_sort(usable_.begin(), usable_.end(), [](const Usable& a, const Usable& b) { return a.turn < b.turn; });
-    for (const Usable& one : usable_) merge(one);
+    for (const Turn turn : {Turn::kNamed, Turn::kCurrent, Turn::kStale}) {
+      for (const Usable& one : usable_) {
+        if (one.turn == turn) merge(one);
+      }
+    }
     return std::move(found_);
   }
 
