@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
 #include "catch.h"
@@ -58,6 +59,11 @@ std::string own_entry(int world_size, int hidden_dim, const std::string& max_tok
 }
 
 FoundTable find(const TablePlaces& places) { return find_table(places, kDevice, "d1"); }
+
+const Table& table_of(const FoundTable& found) {
+  if (!found.table) throw std::runtime_error("no table was found");
+  return *found.table;
+}
 
 std::string tool_of(const FoundTable& found) { return found.table ? found.table->provenance().tool : "none"; }
 
@@ -183,7 +189,7 @@ TEST_CASE("a table of one entry does not hide the other entries of the tables af
   folder.write("a.json", own_entry(2, 4096, "null"));
   FoundTable found = find(places);
   REQUIRE(found.table);
-  CHECK(found.table->entry_count() == 3);
+  CHECK(table_of(found).entry_count() == 3);
   CHECK(found.source() == folder.path("a.json") + ", built in: h200.json");
   REQUIRE(found.sources.size() == 2);
   CHECK(found.sources[0].entries == 1);
@@ -192,11 +198,12 @@ TEST_CASE("a table of one entry does not hide the other entries of the tables af
   // For the same calls the first one counts, as far as it goes.
   const TableKey key = {Operation::kFused, Transport::kUnicast, Quant::kFp8, DataType::kBF16, 2, 7168};
   folder.write("a.json", own_entry(2, 7168, "null"));
-  CHECK(find(places).table->lookup(key).size() == 1);
-  CHECK(find(places).sources[1].entries == 1);
+  found = find(places);
+  CHECK(table_of(found).lookup(key).size() == 1);
+  CHECK(found.sources[1].entries == 1);
   folder.write("a.json", own_entry(2, 7168, "64"));
   found = find(places);
-  const auto bounds = found.table->lookup(key);
+  const auto bounds = table_of(found).lookup(key);
   REQUIRE(bounds.size() == 3);
   CHECK(bounds[0].max_tokens == 64);
   CHECK(bounds[0].microseconds == 1);
@@ -225,7 +232,7 @@ TEST_CASE("a table for these kernels comes before one for others, unless that wa
   more.replace(more.find("7168"), 4, "4096");
   folder.write("a.json", more);
   found = find(places);
-  CHECK(found.table->entry_count() == 3);
+  CHECK(table_of(found).entry_count() == 3);
   CHECK(found.source() == "built in: h200.json, " + path);
   REQUIRE(found.warnings.size() == 1);
   CHECK(found.warnings[0].starts_with(path + ": made on 2026-11-23 for other kernels"));
@@ -233,7 +240,7 @@ TEST_CASE("a table for these kernels comes before one for others, unless that wa
   places.environment_path = folder.write("named", stale);
   found = find(places);
   CHECK(found.sources.front().words == places.environment_path + " (ALLNORM_TABLE)");
-  CHECK(found.table->provenance().kernel_digest == "d0");
+  CHECK(table_of(found).provenance().kernel_digest == "d0");
 }
 
 TEST_CASE("a table made for other kernels is used with a warning", "[table_search]") {

@@ -186,7 +186,7 @@ TEST_CASE("runs that fill one file at once lose none of their entries", "[tune]"
   const std::string path = folder / "t.json";
   std::vector<std::thread> runs;
   for (int run = 0; run < 4; ++run) {
-    runs.emplace_back([&path, run, file = TableFile(path, kHere)]() mutable {
+    runs.emplace_back([run, file = TableFile(path, kHere)]() mutable {
       for (int i = 0; i < 5; ++i) {
         TableKey key = kKey;
         key.world_size = 1 + 5 * run + i;

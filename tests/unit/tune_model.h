@@ -40,12 +40,12 @@ inline std::int64_t rows_in_flight(const Geometry& g) {
 inline double model_time(std::int64_t tokens, const Candidate& candidate) {
   const Geometry& g = candidate.geometry;
   const std::int64_t at_once = rows_in_flight(g);
-  const auto turns = static_cast<double>((tokens + at_once - 1) / at_once);
+  const std::int64_t turns = (tokens + at_once - 1) / at_once;
   const bool one_shot = candidate.strategy == Strategy::kOneShot;
   const double hops = one_shot ? 0.7 : 1.5;
   const double bytes = static_cast<double>(tokens) * (one_shot ? 0.060 : 0.038);
   const double row = (0.3 + 0.45 * g.chunks_per_warp) / g.ctas_per_row + 0.12 * g.ctas_per_row;
-  return 1.8 + hops + bytes + row * turns;
+  return 1.8 + hops + bytes + row * static_cast<double>(turns);
 }
 
 class ModelTrack final : public RaceTrack {
