@@ -204,6 +204,7 @@ TEST_CASE("the kernels that measure the machine compile for every GPU", "[bench]
 
 #ifdef ALLNORM_COMMAND
 
+using allnorm::command_test::can_start_programs;
 using allnorm::command_test::check_refused;
 using allnorm::command_test::contains;
 using allnorm::command_test::run;

@@ -99,6 +99,7 @@ TEST_CASE("the charts have a line for each strategy, the crossover, and each pol
 
 #ifdef ALLNORM_COMMAND
 
+using allnorm::command_test::can_start_programs;
 using allnorm::command_test::check_refused;
 using allnorm::command_test::contains;
 using allnorm::command_test::Folder;
