@@ -136,11 +136,12 @@ void examine_table_of(const Env& env, const std::string& device, const std::stri
     findings.add(Status::kInfo, "tuned table", fmt::format("none for {}: a cost model chooses strategies", device));
     return;
   }
-  const Provenance& from = found.table->provenance();
-  const bool matches = from.kernel_digest == kernel_digest;
-  findings.add(matches ? Status::kOk : Status::kInfo, "tuned table",
-               fmt::format("{}, for {}, of {}, {} entries, made for {} kernels", found.source, from.device, from.date,
-                           found.table->entry_count(), matches ? "these" : "other"));
+  for (const auto& [words, made, entries] : found.sources) {
+    const bool matches = made.kernel_digest == kernel_digest;
+    findings.add(matches ? Status::kOk : Status::kInfo, "tuned table",
+                 fmt::format("{}, for {}, of {}, {} entries, made for {} kernels", words, made.device, made.date,
+                             entries, matches ? "these" : "other"));
+  }
 }
 
 void examine_prebuilt(const std::string& directory, Findings& findings) {

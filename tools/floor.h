@@ -22,9 +22,10 @@ struct Floor {
 };
 
 /// empty kernel + one-way latency * hops + bytes on the wire / the better rate. One-shot takes one hop and sends a
-/// rank's rows to each of its peers, (N - 1) * tokens * row_bytes; two-shot takes two hops, and in each the rows of an
-/// owner go to or come from each peer, 2 (N - 1) * ceil(tokens / N) * row_bytes in all. Nothing where the ranks share a
-/// GPU.
+/// rank's rows to each of its peers, (N - 1) * tokens * row_bytes. Two-shot takes two hops: who owns o rows sends the
+/// other tokens - o to their owners and its own to N - 1 peers, and as many come in; links carry both directions at
+/// once, so what counts is one of them, over both hops, of whoever owns the most, ceil(tokens / N). (The cost model of
+/// the dispatcher takes the hops one after the other, and is no floor.) Nothing where the ranks share a GPU.
 std::optional<double> floor_microseconds(const Floor& floor, Strategy strategy, int world_size, std::int64_t tokens,
                                          std::int64_t row_bytes);
 

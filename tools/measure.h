@@ -23,7 +23,7 @@ struct MeterOptions {
   RowShape shape;
   int repetitions = 25;  ///< Samples of each variant.
   /// Write as many bytes as the L2 holds before each call. The time of as many such writes alone, measured just before,
-  /// is taken off.
+  /// is taken off. The L2 is then full of dirty lines, and the calls' time includes that of writing them back.
   bool cold_l2 = false;
   /// Do not wait between the untimed calls and the timed ones: then the ranks begin the latter together, however far
   /// apart the launches are.

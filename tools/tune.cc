@@ -14,19 +14,24 @@ namespace {
 constexpr int kMaxTokens = 65536;
 
 constexpr const char* kNotes =
-    "An entry is one combination of world, --hidden, --dtype and --quant. At about 25 token counts, one-shot and\n"
-    "two-shot with all geometries race each other: samples of 40 calls in a CUDA graph with PDL, in turns, the "
-    "slowest\n"
-    "rank counted; who is far behind leaves, the others run on until their medians tell them apart or do not matter.\n"
-    "A bound's choice is kept as long as it is within 1 % of the best. Where the choice changes, the place is found "
-    "by\n"
-    "halving. Then AUTO with the new table is compared with the best of all at --fresh other token counts.\n\n"
-    "Each entry is written when it is known, and one that the table has for these GPUs and kernels is not measured\n"
-    "again, so an interrupted run goes on where it was. Beside the table, a folder gets a report with charts for each\n"
-    "entry. AUTO finds tables in the user's folder by itself; ALLNORM_TABLE names one elsewhere.\n\n"
+    "An entry is one combination of world, --hidden, --dtype and --quant. At about 30 token counts, one-shot and\n"
+    "two-shot with all geometries race each other: samples of 40 calls in a CUDA graph with PDL, in turns, the ranks\n"
+    "beginning together and the slowest counted; who is far behind leaves, the others run on until their medians tell\n"
+    "them apart or do not matter. A bound's choice is kept as long as it is within 1 % of the best, or within noise, "
+    "up\n"
+    "to 2 %. Where the choice changes, the place is found by halving. Then AUTO with the new table is compared with "
+    "the\n"
+    "best of all at --fresh other token counts.\n\n"
+    "Each entry is written when it is known, and one that the table has for these GPUs and kernels, and as many\n"
+    "tokens, is not measured again, so an interrupted run goes on where it was; one that ended for want of time, with\n"
+    "races that were not clear yet, is. Entries made for other kernels, or with another NVRTC or major version of the\n"
+    "driver, go into FILE.old. An entry holds for all calls if --max-tokens is 4096 or more, else up to that.\n\n"
+    "Beside the table, a folder gets a report with charts for each entry. AUTO finds tables in the user's folder by\n"
+    "itself; ALLNORM_TABLE names one elsewhere.\n\n"
     "--check says whether the table that calls find here (or --table) still fits: made for these GPUs and kernels, "
     "and\n"
-    "AUTO within 3 % of the best at --fresh token counts. It changes nothing.\n\n"
+    "AUTO within 3 % of the best, as far as noise lets one say, at powers of two, on both sides of each bound and at\n"
+    "--fresh more token counts. It changes nothing.\n\n"
     "With --spawn, or started by torchrun or mpirun, each process is a rank, and all of them are the one world.\n\n"
     "Exit codes: 0 done, or the table fits; 1 the table does not fit, or a call did not end; 2 wrong options; 3 there\n"
     "is no GPU, or not one for each rank, or something else is missing.\n\n"
@@ -67,9 +72,9 @@ Run add_tune(CLI::App& app) {
   add_names(app, "--quant", options->quants, kQuants, "Quantization, default fp8");
   add_integer(app, "--max-tokens", options->max_tokens, 1, kMaxTokens, "The most rows of a call, default 4096");
   add_integer(app, "--seconds", options->seconds, 1, 3600,
-              "About how long an entry may take, default 50; quiet machines need less");
+              "About how long an entry may take, without compiling; default 50, quiet machines need less");
   add_integer(app, "--fresh", options->fresh_counts, 0, 1000,
-              "Token counts at which the finished table is tried, default 30");
+              "More token counts at which the table is tried, default 30");
   app.add_option("-o,--output", options->output, "The table, default tables/GPU.json in the user's config folder")
       ->type_name("FILE");
   app.add_option("--report", options->report, "Where the reports go, default a folder beside the table")

@@ -37,29 +37,34 @@ class Check {
       for (const std::string& note : found.notes) say("  " + note);
       return false;
     }
-    const Provenance& made = found.table->provenance();
-    say(fmt::format("{}: {} entries, made on {} on {} (driver {}, NVRTC {}; here {}, {})", found.source,
-                    found.table->entry_count(), made.date, made.device, made.driver, made.nvrtc, here.driver,
-                    here.nvrtc));
-    bool fits = made.kernel_digest == here.kernel_digest;
-    say(fits ? "It was made for these kernels.\n" : "It was made for other kernels.\n");
+    bool all_fit = true;
+    for (const auto& [words, made, entries] : found.sources) {
+      const bool is_for_these = made.kernel_digest == here.kernel_digest;
+      say(fmt::format("{}: {} entries, made on {} on {} (driver {}, NVRTC {}; here {}, {}), for {} kernels", words,
+                      entries, made.date, made.device, made.driver, made.nvrtc, here.driver, here.nvrtc,
+                      is_for_these ? "these" : "other"));
+      all_fit = all_fit && is_for_these;
+    }
+    say("");
     std::size_t measured = 0;
     entries_ = found.table->entry_count();
     for (const TableKey& key : found.table->keys()) {
       ++entry_;
-      const std::optional<double> worst = measure(key, *found.table);
-      if (!worst) continue;
+      const std::optional<bool> fits = measure(key, *found.table);
+      if (!fits) continue;
       ++measured;
-      if (*worst > kMostRegret) fits = false;
+      all_fit = all_fit && *fits;
     }
     if (measured == 0) {
       say("None of its entries was measured: see --ranks, --hidden, --dtype and --quant.");
       return false;
     }
-    say(fits ? fmt::format("The table fits: of {} entries, AUTO is within {:.0f} % of the best.", measured,
-                           100 * kMostRegret)
-             : "The table does not fit this machine any more; `allnorm tune --again` makes it anew.");
-    return fits;
+    say(all_fit
+            ? fmt::format("The table fits: {} of {} entries were measured, and as far as noise lets one say, AUTO is "
+                          "within {:.0f} % of the best.",
+                          measured, entries_, 100 * kMostRegret)
+            : "The table does not fit this machine any more; `allnorm tune --again` makes it anew.");
+    return all_fit;
   }
 
  private:
@@ -74,8 +79,8 @@ class Check {
     return find_table(places, here.device, here.kernel_digest);
   }
 
-  /// The largest regret; nothing for an entry that was not asked for, or cannot be measured here.
-  std::optional<double> measure(const TableKey& key, const Table& table) {
+  /// Whether the entry fits; nothing for one that was not asked for, or cannot be measured here.
+  std::optional<bool> measure(const TableKey& key, const Table& table) {
     if (!is_wanted(options_.hidden_dims, key.hidden_dim) || !is_wanted(options_.dtypes, key.dtype) ||
         !is_wanted(options_.quants, key.quant)) {
       return std::nullopt;
@@ -97,7 +102,7 @@ class Check {
     progress.reset();
     say(fmt::format("{} ({}): {}\n{}", describe(key), place->words(), regret_sentence(entry), regret_text(entry)));
     if (first_.speaks() && !options_.report.empty()) write_report(options_.report, entry);
-    return worst_regret(entry.regrets, 0);
+    return tools::fits(entry.regrets);
   }
 
   /// A launcher's world is the only one. Otherwise those that were asked for, or all that there are GPUs for.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "measure.h"
 #include "tune_table.h"
@@ -28,7 +29,12 @@ class Entry {
     rules_.max_tokens = options.max_tokens;
   }
 
-  void compile() { track_.prepare(all_candidates(entry_.kind)); }
+  /// Takes none of the entry's time: whoever compiles all kernels has as much for the races as who finds them.
+  void compile() {
+    const auto begin = std::chrono::steady_clock::now();
+    track_.prepare(all_candidates(entry_.kind));
+    seconds_of_compiling_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
 
   void search_bounds() {
     rules_.seconds = kShareOfSearch * (options_.seconds - track_.seconds());
@@ -37,20 +43,20 @@ class Entry {
   }
 
   /// `from`: the share of the work that is done by then.
-  void measure_policies(const Table& table, double from) {
+  void measure_policies(const Table& table, std::span<const std::int64_t> counts, double from) {
     const auto bounds = table.lookup(entry_.kind.key);
     entry_.bounds.assign(bounds.begin(), bounds.end());
     entry_.policies = policies_of(entry_.kind, table);
     rules_.seconds = options_.seconds - track_.seconds();
-    const auto counts = fresh_counts(entry_.kind, bounds, options_.max_tokens, options_.fresh_counts);
     entry_.regrets =
         measure_regret(track_, entry_.kind, entry_.policies, counts, rules_, teller("checking", from, 1 - from));
   }
 
   const std::vector<TableBound>& bounds() const { return entry_.bounds; }
+  const TuneCase& kind() const { return entry_.kind; }
 
   TunedEntry finish() {
-    entry_.seconds = track_.seconds();
+    entry_.seconds = seconds_of_compiling_ + track_.seconds();
     return std::move(entry_);
   }
 
@@ -68,6 +74,7 @@ class Entry {
   MeterTrack track_;
   SearchRules rules_;
   TunedEntry entry_;
+  double seconds_of_compiling_ = 0;
 };
 
 }  // namespace
@@ -78,10 +85,15 @@ double seconds_left(double elapsed, double share_done, double budget) {
   return elapsed * (1 - share_done) / share_done;
 }
 
-std::unique_ptr<Meter> meter_for(const TunePlace& place, const TableKey& key, std::int64_t max_tokens) {
+MeterOptions meter_options(const TableKey& key, std::int64_t max_tokens) {
   MeterOptions options;
   options.shape = {key.hidden_dim, key.dtype, max_tokens};
-  return std::make_unique<Meter>(options, place.gpus, place.bootstrap);
+  options.aligned = true;
+  return options;
+}
+
+std::unique_ptr<Meter> meter_for(const TunePlace& place, const TableKey& key, std::int64_t max_tokens) {
+  return std::make_unique<Meter>(meter_options(key, max_tokens), place.gpus, place.bootstrap);
 }
 
 TunedEntry tune_entry(Meter& meter, const TunePlace& place, const TableKey& key, const Provenance& made_here,
@@ -90,7 +102,10 @@ TunedEntry tune_entry(Meter& meter, const TunePlace& place, const TableKey& key,
   entry.compile();
   entry.search_bounds();
   const std::string text = to_json(TableParts{made_here, {{key, entry.bounds()}}});
-  if (options.fresh_counts > 0) entry.measure_policies(Table::parse(text, "the new table"), kShareOfSearch);
+  if (options.fresh_counts > 0) {
+    const auto counts = fresh_counts(entry.kind(), entry.bounds(), options.max_tokens, options.fresh_counts);
+    entry.measure_policies(Table::parse(text, "the new table"), counts, kShareOfSearch);
+  }
   return entry.finish();
 }
 
@@ -98,7 +113,7 @@ TunedEntry check_entry(Meter& meter, const TunePlace& place, const TableKey& key
                        const TuneOptions& options, const OnTuneStep& on_step) {
   Entry entry(meter, place, key, options, on_step);
   entry.compile();
-  entry.measure_policies(table, 0);
+  entry.measure_policies(table, check_counts(table.lookup(key), options.max_tokens, options.fresh_counts), 0);
   return entry.finish();
 }
 

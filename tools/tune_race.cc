@@ -11,12 +11,6 @@
 namespace allnorm::tools {
 namespace {
 
-/// How far two medians may be apart by accident. Of few samples, the quartiles are no more certain than the median.
-double error_between(const Standing& a, const Standing& b) {
-  const double samples = static_cast<double>(std::min(a.samples.size(), b.samples.size()));
-  return (2 + 10 / samples) * std::hypot(a.error(), b.error());
-}
-
 bool is_before(const Standing& a, const Standing& b) {
   if (a.has_left != b.has_left) return b.has_left;
   if (a.time.median != b.time.median) return a.time.median < b.time.median;
@@ -38,7 +32,8 @@ class Race {
     int samples = rules_.first_samples;
     bool is_first = true;
     while (samples < rules_.most_samples) {
-      if (!is_first && track_.seconds() - begin > rules_.seconds) break;
+      result_.is_cut_short = !is_first && track_.seconds() - begin > rules_.seconds;
+      if (result_.is_cut_short) break;
       is_first = false;
       const int more = std::min(std::max(samples, 3), rules_.most_samples - samples);
       take_turns(more);
@@ -107,6 +102,12 @@ class Race {
 }  // namespace
 
 double Standing::error() const { return time.quartile_spread / std::sqrt(static_cast<double>(samples.size())); }
+
+double error_between(const Standing& a, const Standing& b) {
+  // Of few samples, the quartiles are no more certain than the median.
+  const double samples = static_cast<double>(std::min(a.samples.size(), b.samples.size()));
+  return (2 + 10 / samples) * std::hypot(a.error(), b.error());
+}
 
 const Standing* RaceResult::find(const Candidate& candidate) const {
   const auto found = std::find_if(standings.begin(), standings.end(),

@@ -57,6 +57,7 @@ struct RaceResult {
   std::int64_t tokens = 0;
   std::vector<Standing> standings;  ///< The fastest first, those that left behind all others. Never empty.
   bool is_clear = false;            ///< It did not end for want of samples or time.
+  bool is_cut_short = false;        ///< It ended for want of time.
 
   const Standing& leader() const { return standings.front(); }
   /// Null if it did not take part.
@@ -68,6 +69,9 @@ struct RaceResult {
   bool is_as_good(const Candidate& candidate, double tolerance) const;
   const Standing* best_of(Strategy strategy) const;
 };
+
+/// How far two medians may be apart by accident.
+double error_between(const Standing& a, const Standing& b);
 
 /// Throws kUnsupported if none of the candidates fits.
 RaceResult race(RaceTrack& track, std::int64_t tokens, std::span<const Candidate> candidates, const RaceRules& rules);

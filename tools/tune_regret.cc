@@ -18,7 +18,40 @@ void add(std::vector<Candidate>& list, const Candidate& candidate) {
   if (std::find(list.begin(), list.end(), candidate) == list.end()) list.push_back(candidate);
 }
 
+/// Evenly on a logarithmic scale, from 1 to max_tokens; the same one more than once where they are close.
+std::vector<std::int64_t> spread_counts(std::int64_t max_tokens, int count) {
+  std::vector<std::int64_t> counts;
+  for (int i = 0; i < count; ++i) {
+    counts.push_back(std::llround(std::pow(static_cast<double>(max_tokens), (i + 0.5) / count)));
+  }
+  return counts;
+}
+
+/// Nobody leaves.
+RaceResult measure_beside(RaceTrack& track, std::int64_t tokens, std::span<const Candidate> candidates, int samples) {
+  RaceRules rules;
+  rules.first_samples = rules.fewest_samples = rules.most_samples = samples;
+  rules.far = 1e9;
+  return race(track, tokens, candidates, rules);
+}
+
+Regret regret_of(const RaceResult& result, std::span<const Policy> policies) {
+  Regret regret{result.tokens, result.leader(), {}};
+  for (const Policy& policy : policies) {
+    const Candidate chosen = policy.choose(result.tokens);
+    const Standing* const standing = result.find(chosen);
+    regret.of_policies.push_back(standing != nullptr ? *standing : Standing{chosen, {}, {kNever, 0}, true});
+  }
+  return regret;
+}
+
 }  // namespace
+
+double Regret::at_least(std::size_t policy) const {
+  const Standing& own = of_policies[policy];
+  if (own.samples.empty()) return of(policy);
+  return of(policy) - error_between(own, best) / best.time.median;
+}
 
 std::vector<Policy> policies_of(const TuneCase& kind, const Table& table) {
   const Geometry wide = default_geometry(kind.key.hidden_dim, kind.key.dtype, 1'000'000, kind.multiprocessors);
@@ -33,10 +66,8 @@ std::vector<std::int64_t> fresh_counts(const TuneCase& kind, std::span<const Tab
   for (const std::int64_t tokens : token_grid(max_tokens, kind.multiprocessors)) taken.insert(tokens);
   for (const TableBound& bound : bounds) taken.insert(bound.max_tokens);
   std::vector<std::int64_t> counts;
-  for (int i = 0; i < count; ++i) {
-    const double place = std::pow(static_cast<double>(max_tokens), (i + 0.5) / count);
+  for (std::int64_t tokens : spread_counts(max_tokens, count)) {
     // The next one that is free: of the small counts, most are taken.
-    auto tokens = std::llround(place);
     while (taken.contains(tokens)) ++tokens;
     if (tokens > max_tokens) break;
     taken.insert(tokens);
@@ -44,6 +75,19 @@ std::vector<std::int64_t> fresh_counts(const TuneCase& kind, std::span<const Tab
   }
   std::sort(counts.begin(), counts.end());
   return counts;
+}
+
+std::vector<std::int64_t> check_counts(std::span<const TableBound> bounds, std::int64_t max_tokens, int count) {
+  const std::int64_t most = bounds.empty() ? 0 : std::min(max_tokens, bounds.back().max_tokens);
+  if (most < 1) return {};
+  std::set<std::int64_t> counts = {most};
+  for (std::int64_t power = 1; power < most; power *= 2) counts.insert(power);
+  for (const TableBound& bound : bounds) {
+    if (bound.max_tokens >= most) break;
+    counts.insert({bound.max_tokens, bound.max_tokens + 1});
+  }
+  for (const std::int64_t tokens : spread_counts(most, count)) counts.insert(tokens);
+  return {counts.begin(), counts.end()};
 }
 
 std::vector<Regret> measure_regret(RaceTrack& track, const TuneCase& kind, std::span<const Policy> policies,
@@ -69,16 +113,9 @@ std::vector<Regret> measure_regret(RaceTrack& track, const TuneCase& kind, std::
     race_rules.seconds = (rules.seconds - (track.seconds() - begin)) / static_cast<double>(counts.size() - i);
     const RaceResult raced = race(track, tokens, racing, race_rules);
     add(beside, raced.leader().candidate);
-    // Nobody leaves.
-    RaceRules all_stay;
-    all_stay.first_samples = all_stay.fewest_samples = all_stay.most_samples = kSamplesBeside;
-    all_stay.far = 1e9;
-    const RaceResult result = race(track, tokens, beside, all_stay);
-    Regret regret{tokens, result.leader(), {}};
-    for (const Policy& policy : policies) {
-      const Candidate chosen = policy.choose(tokens);
-      const Standing* const standing = result.find(chosen);
-      regret.of_policies.push_back(standing != nullptr ? *standing : Standing{chosen, {}, {kNever, 0}, true});
+    Regret regret = regret_of(measure_beside(track, tokens, beside, kSamplesBeside), policies);
+    if (regret.of(0) > kMostRegret) {
+      regret = regret_of(measure_beside(track, tokens, beside, 2 * kSamplesBeside), policies);
     }
     regrets.push_back(std::move(regret));
   }
@@ -89,6 +126,11 @@ double worst_regret(std::span<const Regret> regrets, std::size_t policy) {
   double worst = 0;
   for (const Regret& regret : regrets) worst = std::max(worst, regret.of(policy));
   return worst;
+}
+
+bool fits(std::span<const Regret> regrets) {
+  return !regrets.empty() && std::all_of(regrets.begin(), regrets.end(),
+                                         [](const Regret& regret) { return regret.at_least(0) <= kMostRegret; });
 }
 
 }  // namespace allnorm::tools

@@ -65,6 +65,14 @@ std::string bounds_text(std::span<const TableBound> bounds) {
   return table.to_string();
 }
 
+std::string races_sentence(const TunedEntry& entry) {
+  const Unclear unclear = count_unclear(entry.races);
+  std::string text = fmt::format("{} races", entry.races.size());
+  if (unclear.races == 0) return text + ", all clear";
+  text += fmt::format(", {} not clear at their end", unclear.races);
+  return unclear.cut_short == 0 ? text : text + fmt::format(", {} of them for want of time", unclear.cut_short);
+}
+
 std::string regret_sentence(const TunedEntry& entry) {
   const auto worst = std::max_element(entry.regrets.begin(), entry.regrets.end(),
                                       [](const Regret& a, const Regret& b) { return a.of(0) < b.of(0); });
@@ -72,9 +80,9 @@ std::string regret_sentence(const TunedEntry& entry) {
   if (!std::isfinite(worst->of(0))) {
     return fmt::format("at {} tokens, the GPU has no room for what AUTO chooses", worst->tokens);
   }
-  return fmt::format(
-      "AUTO at {} token counts that the table was not made from: at most {} longer than the best, at {} tokens",
-      entry.regrets.size(), percent(worst->of(0)), worst->tokens);
+  return fmt::format("AUTO at {} token counts{}: at most {} longer than the best, at {} tokens", entry.regrets.size(),
+                     entry.races.empty() ? "" : " that the table was not made from", percent(worst->of(0)),
+                     worst->tokens);
 }
 
 std::string regret_text(const TunedEntry& entry) {
@@ -136,9 +144,10 @@ std::string regret_chart(const TunedEntry& entry) {
 std::string to_markdown(const TunedEntry& entry) {
   const std::string name = file_name(entry.kind.key);
   std::string text = fmt::format(
-      "# {}\n\n{}; {:.0f} s. Microseconds a call: CUDA graphs of {} calls with PDL, the slowest rank, medians.\n\n"
+      "# {}\n\n{}; {:.0f} s, {}. Microseconds a call: CUDA graphs of {} calls with PDL, the slowest rank, medians.\n\n"
       "```\n{}```\n\n![time against tokens]({}-time.svg)\n\n",
-      describe(entry.kind.key), entry.place, entry.seconds, Meter::kCallsOfSample, bounds_text(entry.bounds), name);
+      describe(entry.kind.key), entry.place, entry.seconds, races_sentence(entry), Meter::kCallsOfSample,
+      bounds_text(entry.bounds), name);
   if (entry.regrets.empty()) return text;
   return text + fmt::format("{}.\n\n```\n{}```\n\n![regret against tokens]({}-regret.svg)\n", regret_sentence(entry),
                             regret_text(entry), name);

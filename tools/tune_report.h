@@ -28,7 +28,10 @@ std::string file_name(const TableKey& key);
 
 /// A row for each bound.
 std::string bounds_text(std::span<const TableBound> bounds);
+/// "41 races, 3 not clear at their end, 1 of them for want of time".
+std::string races_sentence(const TunedEntry& entry);
 /// "AUTO at 30 token counts that the table was not made from: at most 1.2 % longer than the best, at 90 tokens".
+/// Without races the table is an older one, and may be made from any count.
 std::string regret_sentence(const TunedEntry& entry);
 /// A row for each count: what AUTO runs with the table, the best, and the regret of each policy.
 std::string regret_text(const TunedEntry& entry);

@@ -32,57 +32,64 @@ struct Wanted {
   }
 };
 
+std::vector<TableKey> keys_of(std::span<const TunePlace> places, const Wanted& wanted) {
+  std::vector<TableKey> keys;
+  for (const TunePlace& place : places) {
+    for (const int hidden_dim : wanted.hidden_dims) {
+      for (const DataType dtype : wanted.dtypes) {
+        for (const Quant quant : wanted.quants) {
+          keys.push_back({.quant = quant, .dtype = dtype, .world_size = place.world_size, .hidden_dim = hidden_dim});
+        }
+      }
+    }
+  }
+  return keys;
+}
+
 class Tuning {
  public:
   Tuning(const TuneOptions& options, std::vector<TunePlace> places, const Env& env)
       : options_(options), wanted_(options), places_(std::move(places)), env_(env) {
     const TunePlace& first = places_.front();
     made_here_ = provenance_of(first);
-    entries_ = places_.size() * wanted_.hidden_dims.size() * wanted_.dtypes.size() * wanted_.quants.size();
+    keys_ = keys_of(places_, wanted_);
     if (!first.speaks()) return;
     path_ = options.output.empty() ? default_table_path(env.config_dir, made_here_.device) : options.output;
     file_.emplace(path_, made_here_);
     file_->check_writable();
     if (file_->outdated() > 0) {
-      fmt::print("{}: its {} entries were made for other kernels; it is kept as {}.old\n", path_, file_->outdated(),
-                 path_);
+      fmt::print(
+          "{}: its {} entries were made for other kernels, or with another NVRTC or driver; it is kept as {}.old\n",
+          path_, file_->outdated(), path_);
     }
   }
 
   void run() {
+    std::unique_ptr<Meter> meter;
     for (const TunePlace& place : places_) {
-      for (const int hidden_dim : wanted_.hidden_dims) {
-        for (const DataType dtype : wanted_.dtypes) tune_rows(place, hidden_dim, dtype);
+      for (std::size_t i = 0; i < keys_.size() / places_.size(); ++i, ++entry_) {
+        // A World for each shape of rows.
+        TableKey key = keys_[entry_];
+        const bool is_new_shape = i % wanted_.quants.size() == 0;
+        if (is_new_shape) meter.reset();
+        if (is_new_shape) meter = meter_for(place, key, options_.max_tokens);
+        key.transport = transport_ = meter->transport();
+        tune(*meter, place, key);
       }
     }
-    if (file_) say_where();
+    if (file_) say_where(*file_);
   }
 
  private:
-  void tune_rows(const TunePlace& place, int hidden_dim, DataType dtype) {
-    TableKey key;
-    key.world_size = place.world_size;
-    key.hidden_dim = hidden_dim;
-    key.dtype = dtype;
-    std::unique_ptr<Meter> meter;
-    for (const Quant quant : wanted_.quants) {
-      key.quant = quant;
-      if (!meter) meter = meter_for(place, key, options_.max_tokens);
-      key.transport = meter->transport();
-      tune(*meter, place, key);
-      ++entry_;
-    }
-  }
-
   void tune(Meter& meter, const TunePlace& place, const TableKey& key) {
     // Rank 0 has the file: what it says goes for all.
-    const bool is_there = file_ && file_->has(key) && !options_.again;
+    const bool is_there = is_done(key);
     if (from_rank_0(place.bootstrap, is_there ? "there" : "new") == "there") {
       if (file_) fmt::print("{}: is there already (--again measures it anew)\n", describe(key));
       return;
     }
     std::optional<Progress> progress;
-    if (file_) progress.emplace("tuning entry", entries_);
+    if (file_) progress.emplace("tuning entry", keys_.size());
     const auto on_step = [&](const std::string& what, double left) {
       if (!progress) return;
       progress->show(entry_ + 1, fmt::format("{}: {}, {}", describe(key), what, time_left(left)));
@@ -91,21 +98,39 @@ class Tuning {
     progress.reset();
     ++measured_;
     seconds_ += entry.seconds;
+    const bool is_unclear = count_unclear(entry.races).cut_short > 0;
+    if (file_) file_->put(key, entry.bounds, is_unclear);
+    // The next World looks for its table: by then the file must be whole.
+    if (place.bootstrap != nullptr) place.bootstrap->barrier();
     if (!file_) return;
-    file_->put(key, entry.bounds);
     write_report(report_folder(), entry);
-    fmt::print("{} ({}), {:.0f} s:\n{}{}\n\n", describe(key), place.words(), entry.seconds, bounds_text(entry.bounds),
-               regret_sentence(entry));
+    fmt::print("{} ({}), {:.0f} s:\n{}{}\n{}\n", describe(key), place.words(), entry.seconds, bounds_text(entry.bounds),
+               races_sentence(entry), regret_sentence(entry));
+    if (is_unclear) fmt::print("The next run measures it again; --seconds gives it more time.\n");
+    fmt::print("\n");
     std::fflush(stdout);
   }
 
   std::string time_left(double of_entry) const {
-    const std::size_t others = entries_ - entry_ - 1;
+    const std::size_t others = to_be_measured();
     const double of_each = measured_ > 0 ? seconds_ / static_cast<double>(measured_) : options_.seconds;
     const double all = of_entry + static_cast<double>(others) * of_each;
     return others == 0 ? fmt::format("about {:.0f} s left", of_entry)
                        : fmt::format("about {:.0f} s left, {:.0f} min in all", of_entry, all / 60 + 0.5);
   }
+
+  /// After this entry. Those on other places are taken to have this one's transport: who knows it is not made yet.
+  std::size_t to_be_measured() const {
+    std::size_t count = 0;
+    for (std::size_t i = entry_ + 1; i < keys_.size(); ++i) {
+      TableKey key = keys_[i];
+      key.transport = transport_;
+      if (!is_done(key)) ++count;
+    }
+    return count;
+  }
+
+  bool is_done(const TableKey& key) const { return file_ && file_->has(key, options_.max_tokens) && !options_.again; }
 
   std::string report_folder() const {
     if (!options_.report.empty()) return options_.report;
@@ -114,16 +139,16 @@ class Tuning {
   }
 
   /// And whether calls will find it there.
-  void say_where() const {
+  void say_where(const TableFile& file) const {
     fmt::print("table: {}\nreport: {}\n", path_, report_folder());
     TablePlaces places;
     places.environment_path = env_.table_path;
     if (!env_.config_dir.empty()) places.user_folder = env_.config_dir + "/tables";
     places.embedded = embedded_tuned_tables();
     const FoundTable found = find_table(places, made_here_.device, made_here_.kernel_digest);
-    if (found.table && to_json(parts_of(*found.table)) == to_json(parts_of(file_->table()))) return;
-    fmt::print("Calls do not use it: they find {}. ALLNORM_TABLE={} makes them.\n",
-               found.table ? found.source : "no table", path_);
+    if (found.table && has_all_of(*found.table, file.table())) return;
+    fmt::print("Calls do not use all of it: they find {}. ALLNORM_TABLE={} makes them.\n",
+               found.table ? found.source() : "no table", path_);
   }
 
   const TuneOptions& options_;
@@ -133,7 +158,8 @@ class Tuning {
   Provenance made_here_;
   std::string path_;
   std::optional<TableFile> file_;  ///< Of the process that has rank 0.
-  std::size_t entries_ = 0;
+  std::vector<TableKey> keys_;     ///< Of all entries, in their order; their transport is not known yet.
+  Transport transport_ = Transport::kUnicast;
   std::size_t entry_ = 0;  ///< Before this one.
   std::size_t measured_ = 0;
   double seconds_ = 0;  ///< Of those that were measured.

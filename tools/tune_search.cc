@@ -4,6 +4,7 @@
 #include <iterator>
 #include <limits>
 #include <optional>
+#include <ranges>
 #include <tuple>
 #include <utility>
 
@@ -18,6 +19,8 @@ constexpr int kMaxChunksPerWarp = 4;
 constexpr double kSameCount = 1.1;
 /// Between counts closer than this, where the choice changes is near enough.
 constexpr std::int64_t kCloseCounts = 16;
+/// Where multiprocessors are filled, neighbours further apart than this may have another best one between them.
+constexpr double kFarApart = 1.12;
 constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
 
 void add(std::vector<Candidate>& list, const Candidate& candidate) {
@@ -79,10 +82,11 @@ class Search {
   std::vector<Candidate> contenders(std::int64_t tokens) const {
     std::vector<Candidate> list;
     const auto above = results_.upper_bound(tokens);
+    const double near = fills_multiprocessors(tokens) ? rules_.near_where_filled : rules_.near;
     for (const auto& neighbour : {above, std::prev(above)}) {
       if (neighbour == results_.end()) continue;
       for (const Standing& standing : neighbour->second.standings) {
-        if (neighbour->second.behind(standing.candidate) <= rules_.near) add(list, standing.candidate);
+        if (neighbour->second.behind(standing.candidate) <= near) add(list, standing.candidate);
       }
       for (const Strategy strategy : {Strategy::kOneShot, Strategy::kTwoShot}) {
         if (const Standing* best = neighbour->second.best_of(strategy)) add(list, best->candidate);
@@ -92,7 +96,14 @@ class Search {
     return list;
   }
 
-  /// The first place where the choice of a bound must not be that of the next, and could be nearer to either.
+  /// From the count that gives each other multiprocessor a row to that of a few turns: there the order of the
+  /// geometries changes most, and changes back.
+  bool fills_multiprocessors(std::int64_t tokens) const {
+    return 2 * tokens > kind_.multiprocessors && tokens < std::int64_t{4} * kind_.multiprocessors;
+  }
+
+  /// The first place where the choice of a bound must not be that of the next, and could be nearer to either; else the
+  /// middle of the neighbours that are the furthest apart where that may hide another choice.
   std::optional<std::int64_t> next_halving() const {
     const std::vector<TableBound> bounds = fewest_bounds(results_, rules_.race.tolerance);
     for (std::size_t i = 0; i + 1 < bounds.size(); ++i) {
@@ -103,7 +114,22 @@ class Search {
       if (high - low <= std::max<std::int64_t>(1, low / kCloseCounts)) continue;
       if (at_low->second.behind(next) > 2 * rules_.race.tolerance) return low + (high - low) / 2;
     }
-    return std::nullopt;
+    return widest_gap();
+  }
+
+  std::optional<std::int64_t> widest_gap() const {
+    std::optional<std::int64_t> middle;
+    double widest = kFarApart;
+    for (auto at = results_.begin(); std::next(at) != results_.end(); ++at) {
+      const std::int64_t low = at->first;
+      const std::int64_t high = std::next(at)->first;
+      const std::int64_t between = low + (high - low) / 2;
+      const double ratio = static_cast<double>(high) / static_cast<double>(low);
+      if (ratio <= widest || between == low || !fills_multiprocessors(between)) continue;
+      widest = ratio;
+      middle = between;
+    }
+    return middle;
   }
 
   void refine() {
@@ -178,19 +204,22 @@ std::vector<std::int64_t> token_grid(std::int64_t max_tokens, int multiprocessor
     grid.push_back(power);
     if (power > 1) grid.push_back(power + power / 2);
   }
-  for (const int cluster : {8, 4, 2, 1}) grid.push_back(multiprocessors / cluster);
-  for (const int turns : {2, 4}) grid.push_back(std::int64_t{turns} * multiprocessors);
+  // Turns end at other counts for each geometry, as threads and registers have it, but all within these.
+  for (const int part : {8, 4, 2}) grid.push_back(multiprocessors / part);
+  for (int quarters = 3; quarters <= 12; ++quarters) grid.push_back(std::int64_t{quarters} * multiprocessors / 4);
+  grid.push_back(std::int64_t{4} * multiprocessors);
   grid.push_back(max_tokens);
   std::erase_if(grid, [&](std::int64_t tokens) { return tokens < 1 || tokens > max_tokens; });
   std::sort(grid.begin(), grid.end());
   grid.erase(std::unique(grid.begin(), grid.end()), grid.end());
+  // From the top: the larger one of two that are close may be the end of a turn, and the limit stays.
   std::vector<std::int64_t> thinned;
-  for (std::size_t i = 0; i < grid.size(); ++i) {
-    // The larger one of two that are close is the end of a turn, or the limit; anchors stay.
-    const bool is_close = i + 1 < grid.size() && grid[i] >= 16 &&
-                          static_cast<double>(grid[i + 1]) < kSameCount * static_cast<double>(grid[i]);
-    if (!is_close || is_anchor(grid[i], max_tokens)) thinned.push_back(grid[i]);
+  for (const std::int64_t tokens : std::views::reverse(grid)) {
+    const bool is_close =
+        !thinned.empty() && static_cast<double>(thinned.back()) < kSameCount * static_cast<double>(tokens);
+    if (is_anchor(tokens, max_tokens) || tokens < 16 || !is_close) thinned.push_back(tokens);
   }
+  std::reverse(thinned.begin(), thinned.end());
   return thinned;
 }
 
@@ -217,7 +246,8 @@ std::vector<TableBound> fewest_bounds(const RaceResults& results, double toleran
     const Candidate chosen = pick(good, bounds, begin, end);
     const auto last = std::prev(end);
     TableBound bound;
-    bound.max_tokens = end == results.end() ? TableBound::kNoLimit : last->first;
+    const bool holds_all = end == results.end() && last->first >= kTokensForAll;
+    bound.max_tokens = holds_all ? TableBound::kNoLimit : last->first;
     bound.strategy = chosen.strategy;
     bound.geometry = chosen.geometry;
     bound.microseconds = static_cast<float>(last->second.find(chosen)->time.median);
@@ -225,6 +255,15 @@ std::vector<TableBound> fewest_bounds(const RaceResults& results, double toleran
     begin = end;
   }
   return bounds;
+}
+
+Unclear count_unclear(const RaceResults& results) {
+  Unclear unclear;
+  for (const auto& [tokens, result] : results) {
+    if (!result.is_clear) ++unclear.races;
+    if (result.is_cut_short) ++unclear.cut_short;
+  }
+  return unclear;
 }
 
 RaceResults search(RaceTrack& track, const TuneCase& kind, const SearchRules& rules,

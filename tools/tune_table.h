@@ -2,23 +2,12 @@
 #ifndef ALLNORM_TOOLS_TUNE_TABLE_H_
 #define ALLNORM_TOOLS_TUNE_TABLE_H_
 
-#include <map>
 #include <string>
 #include <vector>
 
-#include "dispatch/table.h"
+#include "dispatch/table_text.h"
 
 namespace allnorm::tools {
-
-/// What a table is made of, to be changed.
-struct TableParts {
-  Provenance provenance;
-  std::map<TableKey, std::vector<TableBound>> entries;
-};
-
-TableParts parts_of(const Table& table);
-/// JSON that Table::parse takes.
-std::string to_json(const TableParts& parts);
 
 /// "NVIDIA H200" -> CONFIG/tables/nvidia-h200.json. Throws UsageError where there is no config_dir.
 std::string default_table_path(const std::string& config_dir, const std::string& device);
@@ -26,30 +15,44 @@ std::string default_table_path(const std::string& config_dir, const std::string&
 /// The version in what /proc/driver/nvidia/version says: "580.95.05"; empty if there is none.
 std::string driver_version_in(const std::string& text);
 
+/// Whether entries made like this belong beside those that are made here: for the same kernels, with the same NVRTC,
+/// under a driver of the same major version. (On the same device, too; that is for others to see.)
+bool is_current(const Provenance& made, const Provenance& here);
+
+/// Whether calls that go by `used` get what the entries of `wanted` say.
+bool has_all_of(const Table& used, const Table& wanted);
+
 /// Used by one thread, of rank 0 alone.
 class TableFile {
  public:
   /// Reads what is there. Throws UsageError, which names the flag, if that is no table, or one of another device.
-  /// Entries made for other kernels are left out, and with them the file is renamed to PATH.old when the first new one
+  /// Entries that are not current are left out, and the file that has them is kept as PATH.old when the first new one
   /// is written.
   TableFile(std::string path, Provenance made_here, const char* flag = "--output");
 
   const std::string& path() const noexcept { return path_; }
-  bool has(const TableKey& key) const { return parts_.entries.contains(key); }
+  /// An entry that is clear, for calls of so many tokens.
+  bool has(const TableKey& key, std::int64_t max_tokens) const;
   std::size_t outdated() const noexcept { return outdated_; }
   Table table() const;
 
-  /// Writes at once, in a way that a reader finds the old file or the new one. Throws UsageError, which names the flag.
-  void put(const TableKey& key, std::vector<TableBound> bounds);
+  /// Writes at once, in a way that a reader finds the old file or the new one, whoever is killed, and beside what other
+  /// runs have put there meanwhile. Of an entry that is there, the bounds above the new ones stay. Throws UsageError,
+  /// which names the flag.
+  void put(const TableKey& key, std::vector<TableBound> bounds, bool is_unclear = false);
   /// Whether put() could write: better known before than after the measuring. Throws as it does.
   void check_writable() const;
 
  private:
+  void read();
   void write(const std::string& text) const;
+  void keep_old() const;
+  std::string folder() const;
 
   std::string path_;
+  Provenance made_here_;
   const char* flag_;
-  TableParts parts_;
+  TableParts parts_;  ///< With the provenance of the file, until something is put there.
   std::size_t outdated_ = 0;
 };
 

@@ -4,12 +4,17 @@
 
 #include <string_view>
 
+#include "comm/vote.h"
+
 namespace allnorm::tools {
 
 MeterTrack::MeterTrack(Meter& meter, Quant quant, Bootstrap* bootstrap, std::function<void(const std::string&)> on_step)
     : meter_(meter), quant_(quant), bootstrap_(bootstrap), on_step_(std::move(on_step)) {}
 
-void MeterTrack::prepare(std::span<const Candidate> candidates) { run(1, candidates, 0); }
+void MeterTrack::prepare(std::span<const Candidate> candidates) {
+  run(1, candidates, 0);
+  begin_ = Clock::now();
+}
 
 std::vector<std::vector<double>> MeterTrack::run(std::int64_t tokens, std::span<const Candidate> candidates,
                                                  int samples) {
@@ -31,8 +36,7 @@ double MeterTrack::seconds() {
 }
 
 std::string from_rank_0(Bootstrap* bootstrap, const std::string& own) {
-  if (bootstrap == nullptr) return own;
-  return bootstrap->all_gather(bootstrap->rank() == 0 ? own : std::string()).front();
+  return bootstrap == nullptr ? own : allnorm::from_rank_0(*bootstrap, own);
 }
 
 }  // namespace allnorm::tools

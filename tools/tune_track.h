@@ -18,11 +18,11 @@ class MeterTrack final : public RaceTrack {
   /// are here. Both outlive it, as `meter` does.
   MeterTrack(Meter& meter, Quant quant, Bootstrap* bootstrap, std::function<void(const std::string&)> on_step);
 
-  /// Compiles and loads, so that no race has to wait for that.
+  /// Compiles and loads, so that no race has to wait for that, and starts the clock anew.
   void prepare(std::span<const Candidate> candidates);
   std::vector<std::vector<double>> run(std::int64_t tokens, std::span<const Candidate> candidates,
                                        int samples) override;
-  /// Rank 0's, since this was made.
+  /// Rank 0's, since this was made or prepared.
   double seconds() override;
 
  private:

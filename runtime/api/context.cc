@@ -4,7 +4,6 @@
 
 #include "allnorm/error.h"
 #include "api/context_impl.h"
-#include "cache/sha256.h"
 #include "device/cuda/cuda_device.h"
 #include "device/sim/sim_device.h"
 #include "dispatch/table_search.h"
@@ -122,7 +121,7 @@ Device& Context::Impl::device(int ordinal, const char* argument) {
   return *device;
 }
 
-Context::Impl::ChosenTable Context::Impl::table_for(const std::string& device_name) const {
+std::optional<Table> Context::Impl::table_for(const std::string& device_name) const {
   TablePlaces places;
   places.option_path = options_.table_path;
   places.environment_path = env_.table_path;
@@ -131,9 +130,8 @@ Context::Impl::ChosenTable Context::Impl::table_for(const std::string& device_na
   FoundTable found = find_table(places, device_name, compiler_.sources().digest());
   for (const std::string& warning : found.warnings) log::warn("{}", warning);
   for (const std::string& note : found.notes) log::debug("{}", note);
-  log::info("tuned table for {}: {}", device_name, found.table ? found.source : "none, the cost model decides");
-  if (!found.table) return {};
-  return {std::move(found.table), cache::to_hex(cache::sha256(found.text))};
+  log::info("tuned table for {}: {}", device_name, found.table ? found.source() : "none, the cost model decides");
+  return std::move(found.table);
 }
 
 Context::Context(const ContextOptions& options) : impl_(std::make_unique<Impl>(options)) {}

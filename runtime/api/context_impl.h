@@ -34,12 +34,8 @@ class Context::Impl {
   int device_count() const noexcept { return static_cast<int>(devices_.size()); }
   /// Of the simulated GPUs, for tests and tools; null on real ones.
   sim::Machine* machine() const noexcept { return machine_.get(); }
-  struct ChosenTable {
-    std::optional<Table> table;
-    std::string digest = "none";  ///< SHA-256 of its text.
-  };
   /// The tuned table for a GPU of this name, if there is one; its warnings are logged.
-  ChosenTable table_for(const std::string& device_name) const;
+  std::optional<Table> table_for(const std::string& device_name) const;
 
   const Env& env() const noexcept { return env_; }
   KernelCompiler& compiler() noexcept { return compiler_; }

@@ -6,6 +6,7 @@
 #include "comm/multicast.h"
 #include "comm/vote.h"
 #include "comm/world_impl.h"
+#include "dispatch/table_text.h"
 #include "env/log.h"
 
 namespace allnorm {
@@ -37,13 +38,11 @@ void check_own_gpus(Bootstrap& bootstrap, const Device& device) {
 }
 
 /// What decides how a call runs must be the same on all ranks, or they would wait for each other in vain.
-void check_all_agree(Bootstrap& bootstrap, Context::Impl& context, const Device& device, const WorldOptions& options,
-                     const std::string& table) {
+void check_all_agree(Bootstrap& bootstrap, Context::Impl& context, const Device& device, const WorldOptions& options) {
   check_agreement(bootstrap, "version of AllNorm", ALLNORM_VERSION_STRING);
   check_agreement(bootstrap, "kernel sources", context.compiler().sources().digest());
   check_agreement(bootstrap, "device",
                   fmt::format("{} with {} multiprocessors", device.name(), device.multiprocessors()));
-  check_agreement(bootstrap, "tuned table", table);
   check_agreement(bootstrap, "timeout_seconds",
                   fmt::format("{}", options.timeout_seconds.value_or(context.env().timeout_seconds)));
   check_agreement(bootstrap, "multicast", asks_for_multicast(options, context.env()) ? "true" : "false");
@@ -53,6 +52,21 @@ void check_all_agree(Bootstrap& bootstrap, Context::Impl& context, const Device&
       fmt::format("{}, {}, {}", options.max_row_bytes, options.max_tokens_one_shot, options.max_tokens_two_shot));
 }
 
+/// Rank 0's, whatever this rank finds: a table may lie on one host and not on another.
+std::optional<Table> table_of_rank_0(Bootstrap& bootstrap, Context::Impl& context, const Device& device) {
+  std::string text;
+  do_together(bootstrap, "find its tuned table", [&] {
+    if (bootstrap.rank() != 0) return;
+    if (const auto table = context.table_for(device.name())) text = to_json(parts_of(*table));
+  });
+  text = from_rank_0(bootstrap, text);
+  std::optional<Table> table;
+  do_together(bootstrap, "read the tuned table of rank 0", [&] {
+    if (!text.empty()) table = Table::parse(text, "the tuned table of rank 0");
+  });
+  return table;
+}
+
 }  // namespace
 
 World::Impl::Impl(Context::Impl& context, Bootstrap& bootstrap, int device_number, const WorldOptions& given)
@@ -60,16 +74,15 @@ World::Impl::Impl(Context::Impl& context, Bootstrap& bootstrap, int device_numbe
   check_place(bootstrap);
   WorldOptions options = given;
   Device* device = nullptr;
-  Context::Impl::ChosenTable table;
   do_together(bootstrap, "begin", [&] {
     check_places(given);
     options.devices.assign(static_cast<std::size_t>(size_), device_number);  // one a rank: here, they are only counted
     check_sizes(options);
     device = &context.device(device_number, "device");
-    table = context.table_for(device->name());
   });
   check_own_gpus(bootstrap, *device);
-  check_all_agree(bootstrap, context, *device, options, table.digest);
+  check_all_agree(bootstrap, context, *device, options);
+  std::optional<Table> table = table_of_rank_0(bootstrap, context, *device);
   meeting_dir_ = bootstrap.host_directory();
   if (meeting_dir_.empty()) meeting_dir_ = context.env().meeting_dir;
   group_ = share_memory(bootstrap, *device, SymmetricLayout::of(options).total_bytes, exchange_place());
@@ -80,9 +93,8 @@ World::Impl::Impl(Context::Impl& context, Bootstrap& bootstrap, int device_numbe
     RankPlace place;
     place.rank = first_rank_;
     place.device = place.first_device = device;
-    ranks_.push_back(std::make_unique<Workspace>(
-        std::make_unique<Workspace::Impl>(context, options, place, std::move(table.table),
-                                          of_ranks[static_cast<std::size_t>(first_rank_)], multicast_.get())));
+    ranks_.push_back(std::make_unique<Workspace>(std::make_unique<Workspace::Impl>(
+        context, options, place, std::move(table), of_ranks[static_cast<std::size_t>(first_rank_)], multicast_.get())));
     Workspace::Impl& workspace = ranks_.front()->impl();
     for (std::size_t rank = 0; rank < of_ranks.size(); rank++) {
       workspace.params.symmetric[rank] = static_cast<char*>(of_ranks[rank]->data());

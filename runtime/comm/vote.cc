@@ -45,6 +45,17 @@ void do_together(Bootstrap& bootstrap, std::string_view what, const std::functio
   }
 }
 
+std::string from_rank_0(Bootstrap& bootstrap, const std::string& own) {
+  // In pieces, since a gather takes no more; one that is not full is the last.
+  std::string all;
+  std::string piece;
+  do {
+    piece = bootstrap.all_gather(bootstrap.rank() == 0 ? own.substr(all.size(), Bootstrap::kMaxBytes) : "").front();
+    all += piece;
+  } while (piece.size() == Bootstrap::kMaxBytes);
+  return all;
+}
+
 void check_place(const Bootstrap& bootstrap) {
   const int ranks = bootstrap.world_size();
   if (ranks >= 1 && ranks <= kMaxWorldSize && bootstrap.rank() >= 0 && bootstrap.rank() < ranks) return;

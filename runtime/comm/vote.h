@@ -21,6 +21,9 @@ void check_place(const Bootstrap& bootstrap);
 /// Throws kInvalidArgument on every rank, with the first two that differ, unless all have given the same value.
 void check_agreement(Bootstrap& bootstrap, std::string_view name, const std::string& value);
 
+/// What rank 0 has given, on every rank; of any length.
+std::string from_rank_0(Bootstrap& bootstrap, const std::string& own);
+
 }  // namespace allnorm
 
 #endif  // ALLNORM_COMM_VOTE_H_

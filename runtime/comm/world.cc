@@ -67,7 +67,7 @@ World::Impl::Impl(Context::Impl& context, const WorldOptions& options)
     : size_(static_cast<int>(options.devices.size())) {
   check_options(options);
   Device& first = context.device(options.devices.front());
-  const std::optional<Table> table = context.table_for(first.name()).table;
+  const std::optional<Table> table = context.table_for(first.name());
   std::vector<std::unique_ptr<DeviceMemory>> symmetric = allocate_symmetric(context, options);
   std::vector<DeviceMemory*> of_ranks;
   for (const auto& memory : symmetric) of_ranks.push_back(memory.get());

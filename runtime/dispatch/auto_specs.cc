@@ -15,13 +15,13 @@ constexpr std::array kAnyCapacity = {TokenCapacity{kUnlimited, kUnlimited}, Toke
 
 /// Where the choice can change: at every count up to the limit, for strategy and default geometry; beyond it the
 /// default geometry is that of many tokens, and the table's bounds are all there is.
-std::vector<std::int64_t> token_counts(std::span<const TableBound> bounds, const AutoQuestion& question) {
+std::vector<std::int64_t> token_counts(std::span<const std::int64_t> bounds, const AutoQuestion& question) {
   const std::int64_t limit = question.max_tokens.value_or(AutoQuestion::kDefaultMaxTokens);
   std::vector<std::int64_t> counts;
   for (std::int64_t tokens = 1; tokens <= limit; ++tokens) counts.push_back(tokens);
   if (question.max_tokens) return counts;
-  for (const TableBound& bound : bounds) {
-    const std::int64_t last = std::min(bound.max_tokens, kMaxCallTokens);
+  for (const std::int64_t bound : bounds) {
+    const std::int64_t last = std::min(bound, kMaxCallTokens);
     if (last > counts.back()) counts.push_back(last);
     if (last >= counts.back() && last < kMaxCallTokens) counts.push_back(last + 1);
   }
@@ -48,11 +48,6 @@ std::span<const int> known_multiprocessors(Target target) noexcept {
 
 std::vector<Spec> auto_specs(const Spec& kind, const std::optional<Table>& table, const AutoQuestion& question) {
   CallShape shape = {kind.operation, kind.dtype, kind.quant, kind.hidden_dim, 0};
-  std::span<const TableBound> bounds;
-  if (table) {
-    bounds = table->lookup({kind.operation, kind.transport, kind.quant, kind.dtype, kind.world_size, kind.hidden_dim});
-  }
-  const std::vector<std::int64_t> counts = token_counts(bounds, question);
   const std::span<const TokenCapacity> capacities =
       question.capacity ? std::span(&*question.capacity, 1) : std::span<const TokenCapacity>(kAnyCapacity);
   const std::span<const int> multiprocessors =
@@ -62,6 +57,7 @@ std::vector<Spec> auto_specs(const Spec& kind, const std::optional<Table>& table
   std::unordered_set<Spec, SpecHash> known;
   for (const int count : multiprocessors) {
     const Dispatcher dispatcher(table, {kind.world_size, kind.transport, count, link_model(kind.target)});
+    const std::vector<std::int64_t> counts = token_counts(dispatcher.last_tokens(shape), question);
     for (const TokenCapacity& capacity : capacities) {
       for (const std::int64_t tokens : counts) {
         shape.tokens = tokens;

@@ -8,8 +8,11 @@
 #ifndef ALLNORM_DISPATCH_DISPATCHER_H_
 #define ALLNORM_DISPATCH_DISPATCHER_H_
 
+#include <compare>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "dispatch/cost_model.h"
 #include "dispatch/spec.h"
@@ -50,18 +53,37 @@ class Dispatcher {
  public:
   Dispatcher(std::optional<Table> table, const DispatchFacts& facts);
 
-  /// `requested` other than kAuto is what one gets. kAuto is the table's strategy, or without an
-  /// entry for the call the cost model's; if the workspace cannot hold the call with it but can
-  /// with the other, the other. A world of one rank is always one-shot, and needs no workspace. The
-  /// shape must be one that check_spec allows.
+  /// `requested` other than kAuto is what one gets. kAuto is what the table has for the call, else for the same call of
+  /// the other 16-bit type; else the strategy alone that the entry with the nearest row size has for as many bytes;
+  /// without any the cost model's. If the workspace cannot hold the call with it but can with the other, the other. A
+  /// world of one rank is always one-shot, and needs no workspace. The shape must be one that check_spec allows.
   Choice choose(const CallShape& shape, Strategy requested, const TokenCapacity& capacity) const noexcept;
 
+  /// The most tokens of each bound that choose() goes by for such calls, ascending; not for the way of a call.
+  std::vector<std::int64_t> last_tokens(const CallShape& shape) const;
+
  private:
-  const TableBound* find_bound(const CallShape& shape) const noexcept;
+  /// An entry for calls of this world, and what the nearest one is found by.
+  struct Neighbour {
+    Operation operation;
+    Quant quant;
+    std::int64_t row_bytes;
+    TableKey key;
+    auto operator<=>(const Neighbour&) const = default;
+  };
+  /// What decides for a kind of call.
+  struct Source {
+    std::span<const TableBound> bounds{};  ///< Empty: the cost model.
+    std::int64_t row_bytes = 1;            ///< Of the bounds' calls.
+    bool is_same_rows = true;              ///< So that geometry and time hold, too.
+  };
+  Source find_source(const CallShape& shape) const noexcept;
+  const Neighbour* nearest(const CallShape& shape) const noexcept;
   double estimate(Strategy strategy, const CallShape& shape) const noexcept;
 
   std::optional<Table> table_;
   DispatchFacts facts_;
+  std::vector<Neighbour> neighbours_;  ///< Sorted.
 };
 
 }  // namespace allnorm

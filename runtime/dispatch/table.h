@@ -16,7 +16,8 @@
 //
 // "operation" is "fused" (the default) or "all_reduce", whose quant is "none". max_tokens is
 // inclusive; null, in the last bound only, means no limit. A call with more tokens than the last
-// bound is outside the table. No field may be added, left out or given twice.
+// bound is outside the table. An entry may have "unclear": true, which only the tuner heeds. No other field may be
+// added, none left out or given twice.
 //
 // Thread safety: immutable once parsed. lookup() and choose() neither lock nor allocate.
 #ifndef ALLNORM_DISPATCH_TABLE_H_
@@ -64,6 +65,7 @@ struct TableBound {
   Strategy strategy = Strategy::kOneShot;
   Geometry geometry;
   float microseconds = 0;  ///< Measured at max_tokens, or in the last bound somewhere above.
+  bool operator==(const TableBound&) const = default;
 };
 
 class Table {
@@ -80,12 +82,21 @@ class Table {
   /// The bounds of a kind of call, ascending; empty if the table has none.
   std::span<const TableBound> lookup(const TableKey& key) const noexcept;
 
+  /// Whether the tuner had no time to make sure of its choices: then it measures them again.
+  bool is_unclear(const TableKey& key) const noexcept;
+
+  /// Takes from the other table the entries that this one has not, and the bounds above its own last ones. The number
+  /// of entries that it took something of.
+  std::size_t add_missing(const Table& other);
+
  private:
   struct Entry {
     TableKey key;
     std::size_t first_bound;
     std::size_t bound_count;
+    bool is_unclear;
   };
+  const Entry* find(const TableKey& key) const noexcept;
 
   Provenance provenance_;
   std::vector<Entry> entries_;      // Sorted by key.

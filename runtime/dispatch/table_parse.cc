@@ -111,7 +111,7 @@ Table Table::parse(std::string_view text, const std::string& file) {
   const std::vector<JsonField> items = root["entries"].items();
   std::map<TableKey, const JsonField*> known;
   for (const JsonField& item : items) {
-    item.check_fields({"world_size", "dtype", "hidden_dim", "quant", "transport", "bounds"}, {"operation"});
+    item.check_fields({"world_size", "dtype", "hidden_dim", "quant", "transport", "bounds"}, {"operation", "unclear"});
     const TableKey key = read_key(item);
     if (const auto [other, is_new] = known.emplace(key, &item); !is_new) {
       item.fail(fmt::format("for the same calls as {} in line {}, allowed: one entry for each kind",
@@ -119,7 +119,8 @@ Table Table::parse(std::string_view text, const std::string& file) {
     }
     const std::size_t first = table.bounds_.size();
     read_bounds(item["bounds"], key, table.bounds_);
-    table.entries_.push_back({key, first, table.bounds_.size() - first});
+    const bool is_unclear = item.has("unclear") && item["unclear"].boolean();
+    table.entries_.push_back({key, first, table.bounds_.size() - first, is_unclear});
   }
   std::sort(table.entries_.begin(), table.entries_.end(), [](const Entry& a, const Entry& b) { return a.key < b.key; });
   return table;

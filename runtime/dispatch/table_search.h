@@ -1,4 +1,4 @@
-// Finds the tuned table of this GPU: the named file, the user's folder, the tables built in.
+// Finds the tuned table of this GPU, in the named file, the user's folder and the tables built in.
 //
 // Thread safety: stateless; reads files and changes nothing.
 #ifndef ALLNORM_DISPATCH_TABLE_SEARCH_H_
@@ -7,7 +7,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "dispatch/table.h"
@@ -23,17 +22,27 @@ struct TablePlaces {
   std::span<const EmbeddedFile> embedded;
 };
 
-struct FoundTable {
-  std::optional<Table> table;         ///< None: the cost model decides.
-  std::string source;                 ///< Where it is from, in words; empty without a table.
-  std::string text;                   ///< Its JSON, for ranks that must use the same table.
-  std::vector<std::string> warnings;  ///< What the user should change.
-  std::vector<std::string> notes;     ///< What was passed over, as it should be.
+/// A table that the one found is made of.
+struct TableSource {
+  std::string words;  ///< Where it is from.
+  Provenance made;
+  std::size_t entries = 0;  ///< That it gave, wholly or above the bounds of others.
 };
 
-/// The first table made on a GPU named `device`. One made for kernels other than `kernel_digest` is
-/// used, with a warning. A broken file in the user's folder is a warning; a file that was named and
-/// cannot be read or parsed throws kInvalidTable.
+struct FoundTable {
+  std::optional<Table> table;  ///< None: the cost model decides. Its provenance is that of the first source.
+  std::vector<TableSource> sources;
+  std::vector<std::string> warnings;  ///< What the user should change.
+  std::vector<std::string> notes;     ///< What was passed over, as it should be.
+
+  /// "a.json, built in: b.json"; empty without a table.
+  std::string source() const;
+};
+
+/// All tables made on a GPU named `device`, as one: for each kind of call the entry of the first that has it. Files
+/// that were named come first, then tables made for the kernels of `kernel_digest`, then those made for others, which
+/// are used with a warning. A broken file in the user's folder is a warning; a file that was named and cannot be read
+/// or parsed throws kInvalidTable.
 FoundTable find_table(const TablePlaces& places, const std::string& device, const std::string& kernel_digest);
 
 }  // namespace allnorm

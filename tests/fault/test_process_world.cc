@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "cache_fixture.h"
 #include "catch.h"
 #include "comm/workspace_impl.h"
+#include "dispatch/names.h"
 #include "rank_worlds.h"
 #include "ranks.h"
 
@@ -264,6 +266,43 @@ TEST_CASE("ranks that were given different worlds, or the same GPU, are told so"
           World(context, bootstrap, rank, small_world());
           return std::string("made");
         }).find("a simulated GPU belongs to its process") != std::string::npos);
+}
+
+TEST_CASE("whatever tables the ranks find, rank 0's is everyone's, also where it is none") {
+  const auto table = [](const std::string& strategy) {
+    return R"({"schema": 1, "provenance": {"device": "stub GPU", "driver": "1", "nvrtc": "1", "kernel_digest": "d",
+      "date": "2026-11-26", "tool": "t"}, "entries": [{"world_size": 3, "dtype": "bf16", "hidden_dim": 2048,
+      "quant": "none", "transport": "unicast", "bounds": [{"max_tokens": null, "microseconds": 7, "strategy": ")" +
+           strategy + R"(", "geometry": {"ctas_per_row": 1, "warps_per_cta": 8, "chunks_per_warp": 1}}]}]})";
+  };
+  // An empty text: no file.
+  const auto chosen = [](const std::vector<std::string>& tables) {
+    const Folder folder;
+    const auto outcomes = run_ranks(3, [&](int rank) {
+      use_stub(folder);
+      const std::string& text = tables[static_cast<std::size_t>(rank)];
+      const std::string path = folder / fmt::format("{}.json", rank);
+      if (!text.empty()) {
+        std::ofstream(path) << text;
+        ::setenv("ALLNORM_TABLE", path.c_str(), 1);
+      }
+      return with_leaks([&] {
+        const auto bootstrap = meet_on_host(group_of(rank, 3));
+        Context context({.device = "cuda"});
+        World world(context, *bootstrap, rank, small_world());
+        const CallShape shape = {Operation::kFused, DataType::kBF16, Quant::kNone, 2048, 1};
+        const Choice choice = world.own().impl().dispatcher().choose(shape, Strategy::kAuto, {4, 4});
+        bootstrap->barrier();
+        return fmt::format("{} {}", to_string(choice.strategy), choice.microseconds == 7);
+      });
+    });
+    for (const RankOutcome& outcome : outcomes) CHECK(outcome.text == outcomes[0].text);
+    return outcomes[0].text;
+  };
+  CHECK(chosen({table("two_shot"), "", table("one_shot")}) == "two_shot true");
+  CHECK(chosen({table("two_shot"), "{", "{"}) == "two_shot true");
+  CHECK(chosen({"", table("two_shot"), table("two_shot")}) == "one_shot false");
+  CHECK(chosen({"{", "", ""}).starts_with("error: rank 0 could not find its tuned table: "));
 }
 
 TEST_CASE("a rank has its own workspace and no other's") {

@@ -6,6 +6,7 @@
 #include "catch.h"
 #include "device/sim/machine.h"
 #include "dispatch/auto_specs.h"
+#include "dispatch/geometry.h"
 #include "dispatch/names.h"
 #include "table_text.h"
 
@@ -127,6 +128,17 @@ TEST_CASE("all of a table's choices are there, also those for more tokens than a
   last.geometry = {1, 14, 2};
   CHECK(as_set(auto_specs(kind, late, {})).contains(last));
   CHECK_FALSE(as_set(auto_specs(kind, late, {.max_tokens = 4096})).contains(last));
+}
+
+TEST_CASE("rows that go by the entry of larger rows need its bounds beyond the default limit, too", "[auto_specs]") {
+  // Up to 3000 rows two-shot: 6000 of half the size.
+  const auto late = Table::parse(table_with("\"max_tokens\": 256", "\"max_tokens\": 3000"), "t.json");
+  const Spec kind = fp8_kind(2, 3584);
+  Spec last = kind;
+  last.strategy = Strategy::kOneShot;
+  last.geometry = default_geometry(3584, DataType::kBF16, 6001, 132);
+  const AutoQuestion question = {.capacity = TokenCapacity{1 << 20, 1 << 20}, .multiprocessors = {132}};
+  CHECK(as_set(auto_specs(kind, late, question)).contains(last));
 }
 
 TEST_CASE("the entries of a table can be listed", "[auto_specs]") {

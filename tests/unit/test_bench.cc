@@ -43,6 +43,11 @@ TEST_CASE("the floor is an empty kernel, the hops, and the bytes at the better r
   CHECK(near(floor_of(Strategy::kTwoShot, 2, 100), 0.5 + 2 * 0.75 + 3.584));
   CHECK(near(floor_of(Strategy::kOneShot, 8, 100), 0.5 + 0.75 + 7 * 3.584));
   CHECK(near(floor_of(Strategy::kTwoShot, 8, 96), 0.5 + 2 * 0.75 + 2 * 7 * 12 * 0.03584));
+  // Not as many for each: of one row, one of two ranks sends, and gets the sum back, or the other way round.
+  CHECK(near(floor_of(Strategy::kTwoShot, 2, 1), 0.5 + 2 * 0.75 + 0.03584));
+  CHECK(near(floor_of(Strategy::kTwoShot, 2, 101), 0.5 + 2 * 0.75 + 101 * 0.03584));
+  // Of nine rows an eighth rank owns two: in come the seven others' parts of them, and seven sums.
+  CHECK(near(floor_of(Strategy::kTwoShot, 8, 9), 0.5 + 2 * 0.75 + (2 * 7 + 7) * 0.03584));
   // No links: nothing to say for ranks that share a GPU, and one rank needs none.
   CHECK_FALSE(floor_microseconds({0.5}, Strategy::kOneShot, 2, 100, 14336));
   CHECK(floor_microseconds({0.5}, Strategy::kOneShot, 1, 100, 14336) == 0.5);
@@ -199,6 +204,7 @@ TEST_CASE("the kernels that measure the machine compile for every GPU", "[bench]
 
 #ifdef ALLNORM_COMMAND
 
+using allnorm::command_test::can_start_programs;
 using allnorm::command_test::check_refused;
 using allnorm::command_test::contains;
 using allnorm::command_test::run;

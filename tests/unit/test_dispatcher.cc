@@ -1,4 +1,6 @@
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "catch.h"
 #include "dispatch/dispatcher.h"
@@ -76,6 +78,77 @@ TEST_CASE("where the table says nothing, the cost model decides", "[dispatcher]"
   const Dispatcher multicast = with_table(2, Transport::kMulticast);
   CHECK(multicast.choose(plain, Strategy::kAuto, kEnough).strategy == Strategy::kTwoShot);
   CHECK(multicast.choose(more, Strategy::kAuto, kEnough).strategy == Strategy::kOneShot);
+}
+
+TEST_CASE("a call of the other 16-bit type goes by the table's entry, with its geometry", "[dispatcher]") {
+  const Dispatcher dispatcher = with_table();
+  CallShape call = fp8_call(9);
+  call.dtype = DataType::kF16;
+  Choice choice = dispatcher.choose(call, Strategy::kAuto, kEnough);
+  CHECK(choice.strategy == Strategy::kTwoShot);
+  CHECK(choice.geometry == Geometry{1, 28, 1});
+  CHECK(choice.microseconds == 14.0f);
+  CHECK(dispatcher.last_tokens(call) == std::vector<std::int64_t>{8, 256, TableBound::kNoLimit});
+  // f32 has rows of other sizes.
+  call.dtype = DataType::kF32;
+  CHECK(dispatcher.choose(call, Strategy::kAuto, kEnough).microseconds != 14.0f);
+}
+
+TEST_CASE("rows of another size take the strategy of as many bytes of the nearest one", "[dispatcher]") {
+  const Dispatcher dispatcher = with_table();
+  // The table: up to 8 rows one-shot, to 256 two-shot, then one-shot. Rows of half the size: twice as many.
+  CallShape call = fp8_call(16);
+  call.hidden_dim = 3584;
+  const auto chosen = [&](std::int64_t tokens) {
+    call.tokens = tokens;
+    return dispatcher.choose(call, Strategy::kAuto, kEnough).strategy;
+  };
+  CHECK(chosen(1) == Strategy::kOneShot);
+  CHECK(chosen(16) == Strategy::kOneShot);
+  CHECK(chosen(17) == Strategy::kTwoShot);  // The cost model never says so for two ranks.
+  CHECK(chosen(512) == Strategy::kTwoShot);
+  CHECK(chosen(513) == Strategy::kOneShot);
+  CHECK(dispatcher.last_tokens(call) == std::vector<std::int64_t>{16, 512, TableBound::kNoLimit});
+  // The geometry is what such rows take without a table.
+  call.tokens = 100;
+  const Choice choice = dispatcher.choose(call, Strategy::kAuto, kEnough);
+  CHECK(choice.geometry == default_geometry(3584, DataType::kBF16, 100, kMultiprocessors));
+  CHECK(choice.microseconds != 14.0f);
+  // What does not fit the workspace is the other, as ever.
+  CHECK(dispatcher.choose(call, Strategy::kAuto, {100, 99}).strategy == Strategy::kOneShot);
+
+  // Larger rows too: f32 has twice the bytes, so half as many.
+  call = fp8_call(4);
+  call.dtype = DataType::kF32;
+  CHECK(chosen(4) == Strategy::kOneShot);
+  CHECK(chosen(5) == Strategy::kTwoShot);
+}
+
+TEST_CASE("of several sizes of rows the nearest one counts, by ratio", "[dispatcher]") {
+  const auto entry = [](int hidden_dim, const char* strategy) {
+    return R"({"world_size": 2, "dtype": "bf16", "quant": "fp8", "transport": "unicast", "hidden_dim": )" +
+           std::to_string(hidden_dim) + R"(, "bounds": [{"max_tokens": 1024, "strategy": ")" + strategy +
+           R"(", "microseconds": 1, "geometry": {"ctas_per_row": 8, "warps_per_cta": 32, "chunks_per_warp": 1}}]})";
+  };
+  std::string text = kTableText;
+  text.replace(text.find("\"entries\""), std::string::npos,
+               "\"entries\": [" + entry(2048, "two_shot") + "," + entry(8192, "one_shot") + "]}");
+  DispatchFacts facts;
+  facts.world_size = 2;
+  facts.multiprocessors = kMultiprocessors;
+  const Dispatcher dispatcher(Table::parse(text, "t.json"), facts);
+  const auto chosen = [&](int hidden_dim, std::int64_t tokens = 8) {
+    CallShape call = fp8_call(tokens);
+    call.hidden_dim = hidden_dim;
+    return dispatcher.choose(call, Strategy::kAuto, kEnough).strategy;
+  };
+  CHECK(chosen(1024) == Strategy::kTwoShot);
+  CHECK(chosen(4088) == Strategy::kTwoShot);
+  CHECK(chosen(4104) == Strategy::kOneShot);
+  CHECK(chosen(16384) == Strategy::kOneShot);
+  // Beyond the last bound the cost model decides.
+  CHECK(chosen(1024, 2048) == Strategy::kTwoShot);
+  CHECK(chosen(1024, 2049) == Strategy::kOneShot);
 }
 
 TEST_CASE("without a table AUTO is two-shot for large worlds with many tokens", "[dispatcher]") {

@@ -1,8 +1,9 @@
-// What the build embeds is what lies in the source tree.
+// What the build embeds is what lies in the source tree, and can be read.
 #include <fstream>
 #include <sstream>
 
 #include "catch.h"
+#include "dispatch/table.h"
 #include "jit/embedded.h"
 
 namespace {
@@ -24,4 +25,16 @@ TEST_CASE("embedded files equal the files of the source tree, byte for byte") {
   const std::string root = ALLNORM_SOURCE_DIR;
   check_against_folder(allnorm::embedded_kernel_sources(), root + "/kernels_src/");
   check_against_folder(allnorm::embedded_tuned_tables(), root + "/runtime/tuned/");
+}
+
+TEST_CASE("the embedded tuned tables are tables, with entries whose last bound holds all calls") {
+  for (const auto& file : allnorm::embedded_tuned_tables()) {
+    const auto table = allnorm::Table::parse(file.text, std::string(file.name));
+    INFO(file.name);
+    CHECK(table.entry_count() > 0);
+    CHECK_FALSE(table.provenance().device.empty());
+    for (const allnorm::TableKey& key : table.keys()) {
+      CHECK(table.lookup(key).back().max_tokens == allnorm::TableBound::kNoLimit);
+    }
+  }
 }

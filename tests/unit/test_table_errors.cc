@@ -66,7 +66,7 @@ TEST_CASE("the fields of a table are checked at every level", "[table]") {
   CHECK(refusal("\"transport\": \"unicast\",", "") == "t.json:6: entries[0].transport: missing");
   CHECK(refusal("\"operation\"", "\"op\"") ==
         "t.json:20: entries[1].op: unknown field, allowed: world_size, dtype, hidden_dim, quant, "
-        "transport, bounds, operation");
+        "transport, bounds, operation, unclear");
   CHECK(refusal("\"max_tokens\": 256,", "") == "t.json:12: entries[0].bounds[1].max_tokens: missing");
   CHECK(refusal("\"ctas_per_row\"", "\"ctas\"") ==
         "t.json:11: entries[0].bounds[0].geometry.ctas: unknown field, allowed: ctas_per_row, "

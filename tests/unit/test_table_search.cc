@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
 #include "catch.h"
@@ -46,7 +47,23 @@ const std::string kDevice = "NVIDIA H200";
 std::string made_by(const std::string& tool) { return table_with("by hand", tool); }
 std::string for_device(const std::string& device) { return table_with("NVIDIA H200", device); }
 
+/// A table of one bf16 fp8 entry with one bound.
+std::string own_entry(int world_size, int hidden_dim, const std::string& max_tokens) {
+  std::string text = kTableText;
+  return text.replace(text.find("\"entries\""), std::string::npos,
+                      R"("entries": [{"world_size": )" + std::to_string(world_size) +
+                          R"(, "dtype": "bf16", "quant": "fp8", "transport": "unicast", "hidden_dim": )" +
+                          std::to_string(hidden_dim) + R"(, "bounds": [{"max_tokens": )" + max_tokens +
+                          R"(, "strategy": "one_shot", "microseconds": 1,
+      "geometry": {"ctas_per_row": 8, "warps_per_cta": 32, "chunks_per_warp": 1}}]}]})");
+}
+
 FoundTable find(const TablePlaces& places) { return find_table(places, kDevice, "d1"); }
+
+const Table& table_of(const FoundTable& found) {
+  if (!found.table) throw std::runtime_error("no table was found");
+  return *found.table;
+}
 
 std::string tool_of(const FoundTable& found) { return found.table ? found.table->provenance().tool : "none"; }
 
@@ -59,7 +76,7 @@ TEST_CASE("without any table none is found, and nothing is said", "[table_search
     places.user_folder = place;
     const FoundTable found = find(places);
     CHECK_FALSE(found.table);
-    CHECK(found.source.empty());
+    CHECK(found.source().empty());
     CHECK(found.warnings.empty());
     CHECK(found.notes.empty());
   }
@@ -72,7 +89,7 @@ TEST_CASE("the option comes before the environment, the folder and what is built
   TablePlaces places;
   places.embedded = embedded;
   CHECK(tool_of(find(places)) == "built_in");
-  CHECK(find(places).source == "built in: h200.json");
+  CHECK(find(places).source() == "built in: h200.json");
 
   fs::create_directory(folder.path("user"));
   places.user_folder = folder.path("user");
@@ -80,16 +97,15 @@ TEST_CASE("the option comes before the environment, the folder and what is built
   folder.write("user/a.json", made_by("a"));
   folder.write("user/0.json.bak", made_by("backup"));
   CHECK(tool_of(find(places)) == "a");
-  CHECK(find(places).source == folder.path("user/a.json"));
+  CHECK(find(places).source() == folder.path("user/a.json"));
 
   places.environment_path = folder.write("environment", made_by("environment"));
   CHECK(tool_of(find(places)) == "environment");
-  CHECK(find(places).source == folder.path("environment") + " (ALLNORM_TABLE)");
+  CHECK(find(places).source() == folder.path("environment") + " (ALLNORM_TABLE)");
 
   places.option_path = folder.write("option", made_by("option"));
   CHECK(tool_of(find(places)) == "option");
-  CHECK(find(places).source == folder.path("option"));
-  CHECK(find(places).text == made_by("option"));
+  CHECK(find(places).source() == folder.path("option"));
   CHECK(find(places).warnings.empty());
 }
 
@@ -162,6 +178,69 @@ TEST_CASE("a table for another device is not used", "[table_search]") {
   CHECK(found.warnings.size() == 1);
   REQUIRE(found.notes.size() == 1);
   CHECK(found.notes[0] == folder.path("a.json") + ": not used, as it is for NVIDIA H100 and this GPU is NVIDIA H200");
+}
+
+TEST_CASE("a table of one entry does not hide the other entries of the tables after it", "[table_search]") {
+  const Folder folder;
+  const std::array embedded = {EmbeddedFile{"h200.json", kTableText}};
+  TablePlaces places;
+  places.embedded = embedded;
+  places.user_folder = folder.path();
+  folder.write("a.json", own_entry(2, 4096, "null"));
+  FoundTable found = find(places);
+  REQUIRE(found.table);
+  CHECK(table_of(found).entry_count() == 3);
+  CHECK(found.source() == folder.path("a.json") + ", built in: h200.json");
+  REQUIRE(found.sources.size() == 2);
+  CHECK(found.sources[0].entries == 1);
+  CHECK(found.sources[1].entries == 2);
+
+  // For the same calls the first one counts, as far as it goes.
+  const TableKey key = {Operation::kFused, Transport::kUnicast, Quant::kFp8, DataType::kBF16, 2, 7168};
+  folder.write("a.json", own_entry(2, 7168, "null"));
+  found = find(places);
+  CHECK(table_of(found).lookup(key).size() == 1);
+  CHECK(found.sources[1].entries == 1);
+  folder.write("a.json", own_entry(2, 7168, "64"));
+  found = find(places);
+  const auto bounds = table_of(found).lookup(key);
+  REQUIRE(bounds.size() == 3);
+  CHECK(bounds[0].max_tokens == 64);
+  CHECK(bounds[0].microseconds == 1);
+  CHECK(bounds[1].max_tokens == 256);
+  CHECK(bounds[1].microseconds == 14);
+  CHECK(found.sources[1].entries == 2);
+  CHECK(found.warnings.empty());
+}
+
+TEST_CASE("a table for these kernels comes before one for others, unless that was named", "[table_search]") {
+  const Folder folder;
+  const std::array embedded = {EmbeddedFile{"h200.json", kTableText}};
+  TablePlaces places;
+  places.embedded = embedded;
+  places.user_folder = folder.path();
+  const std::string stale = table_with("\"d1\"", "\"d0\"");
+  const std::string path = folder.write("a.json", stale);
+  FoundTable found = find(places);
+  CHECK(found.source() == "built in: h200.json");
+  CHECK(found.warnings.empty());
+  REQUIRE(found.notes.size() == 1);
+  CHECK(found.notes[0] == path + ": not used, as others before it have all of its entries");
+
+  // What nobody else has is better than nothing.
+  std::string more = stale;
+  more.replace(more.find("7168"), 4, "4096");
+  folder.write("a.json", more);
+  found = find(places);
+  CHECK(table_of(found).entry_count() == 3);
+  CHECK(found.source() == "built in: h200.json, " + path);
+  REQUIRE(found.warnings.size() == 1);
+  CHECK(found.warnings[0].starts_with(path + ": made on 2026-11-23 for other kernels"));
+
+  places.environment_path = folder.write("named", stale);
+  found = find(places);
+  CHECK(found.sources.front().words == places.environment_path + " (ALLNORM_TABLE)");
+  CHECK(table_of(found).provenance().kernel_digest == "d0");
 }
 
 TEST_CASE("a table made for other kernels is used with a warning", "[table_search]") {

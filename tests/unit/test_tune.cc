@@ -4,6 +4,7 @@
 
 #include "catch.h"
 #include "command.h"
+#include "tools/tune_entry.h"
 #include "tools/tune_report.h"
 
 using namespace allnorm;
@@ -31,6 +32,14 @@ TunedEntry entry() {
 
 }  // namespace
 
+TEST_CASE("the skew of launches is no part of what is tuned", "[tune]") {
+  const MeterOptions options = meter_options(entry().kind.key, 512);
+  CHECK(options.aligned);
+  CHECK_FALSE(options.cold_l2);
+  CHECK(options.shape.hidden_dim == 7168);
+  CHECK(options.shape.max_tokens == 512);
+}
+
 TEST_CASE("an entry in words", "[tune]") {
   CHECK(describe(entry().kind.key) == "world 2, 7168 bf16 fp8");
   CHECK(file_name(entry().kind.key) == "w2-7168-bf16-fp8-unicast");
@@ -46,11 +55,25 @@ TEST_CASE("an entry in words", "[tune]") {
         "    48  two_shot 1x28x1  8.12  two_shot 1x28x1  8.00   1.5 %        10.0 %      12.5 %\n");
 }
 
+TEST_CASE("an entry says how many of its races were not clear, and why", "[tune]") {
+  TunedEntry entry = ::entry();
+  CHECK(races_sentence(entry) == "2 races, all clear");
+  entry.races[1].is_clear = false;
+  CHECK(races_sentence(entry) == "2 races, 1 not clear at their end");
+  entry.races[64].is_clear = false;
+  entry.races[64].is_cut_short = true;
+  CHECK(races_sentence(entry) == "2 races, 2 not clear at their end, 1 of them for want of time");
+  CHECK(to_markdown(entry).find(races_sentence(entry)) != std::string::npos);
+}
+
 TEST_CASE("an entry whose regret was not measured, or has no end", "[tune]") {
   TunedEntry unmeasured = entry();
   unmeasured.regrets.clear();
   CHECK(regret_sentence(unmeasured) == "the regret of AUTO was not measured");
   CHECK(to_markdown(unmeasured).find("regret.svg") == std::string::npos);
+  TunedEntry checked = entry();
+  checked.races.clear();
+  CHECK(regret_sentence(checked) == "AUTO at 2 token counts: at most 1.5 % longer than the best, at 48 tokens");
   TunedEntry no_room = entry();
   no_room.regrets[0].of_policies[0].time.median = std::numeric_limits<double>::infinity();
   CHECK(regret_sentence(no_room) == "at 5 tokens, the GPU has no room for what AUTO chooses");
@@ -76,6 +99,7 @@ TEST_CASE("the charts have a line for each strategy, the crossover, and each pol
 
 #ifdef ALLNORM_COMMAND
 
+using allnorm::command_test::can_start_programs;
 using allnorm::command_test::check_refused;
 using allnorm::command_test::contains;
 using allnorm::command_test::Folder;
