@@ -57,7 +57,8 @@ constexpr Env::Variable kVariables[] = {
     {"ALLNORM_DUMP", "", "What to write out for each compiled kernel, a comma list of source, ptx, sass and log."},
     {"ALLNORM_DUMP_DIR", ".", "Where ALLNORM_DUMP writes."},
     {"NCCL_NVLS_ENABLE", "", "0 forbids multicast, as it does for NCCL."},
-    {"NVSHMEM_DISABLE_NVLS", "", "1 forbids multicast, as it does for NVSHMEM."},
+    {"NVSHMEM_DISABLE_NVLS", "",
+     "Forbids multicast, as it does for NVSHMEM: whatever it is, unless it begins with 0, n or f."},
     {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "", "1 forbids multicast, as it does for PyTorch."},
     {"XDG_CACHE_HOME", "~/.cache", "The parent of the default ALLNORM_CACHE_DIR; ignored unless absolute."},
     {"XDG_RUNTIME_DIR", "", "The parent of the default ALLNORM_LOCK_DIR; ignored unless absolute."},
@@ -188,6 +189,12 @@ std::string user_directory(std::string own, const std::string& xdg, const std::s
   return {};
 }
 
+/// Of any base and with blanks before it, as NCCL reads its variables.
+bool is_zero(const std::string& value) {
+  char* end = nullptr;
+  return std::strtoll(value.c_str(), &end, 0) == 0 && end != value.c_str() && *end == '\0';
+}
+
 bool equals_any(std::string value, std::initializer_list<std::string_view> words) {
   std::transform(value.begin(), value.end(), value.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -196,16 +203,33 @@ bool equals_any(std::string value, std::initializer_list<std::string_view> words
 
 /// Whoever wrote one of these meant the machine's multicast, not one library's: any spelling that
 /// the variable's owner obeys counts, and other values are not ours to reject.
+struct SiteVariable {
+  const char* name;
+  bool (*forbids)(const std::string& value);
+};
+
+constexpr SiteVariable kSiteVariables[] = {
+    {"NCCL_NVLS_ENABLE", [](const std::string& v) { return is_zero(v) || equals_any(v, {"false", "off", "no"}); }},
+    // NVSHMEM takes whatever is set for a yes, an empty text too, unless it begins like a no.
+    {"NVSHMEM_DISABLE_NVLS",
+     [](const std::string& v) { return v.empty() || std::string_view("0NnFf").find(v[0]) == std::string_view::npos; }},
+    {"TORCH_SYMM_MEM_DISABLE_MULTICAST",
+     [](const std::string& v) { return equals_any(v, {"1", "true", "on", "yes"}); }},
+};
+
 void read_site_variables(const Env::Getter& get, Env& env) {
-  const auto check = [&](const char* name, std::initializer_list<std::string_view> forbidding) {
-    const std::string value = text(get, name);
-    if (env.multicast_forbidden || !equals_any(value, forbidding)) return;
+  for (const SiteVariable& variable : kSiteVariables) {
+    const char* value = get(variable.name);
+    if (value == nullptr || env.multicast_forbidden || !variable.forbids(value)) continue;
     env.multicast_forbidden = true;
-    env.multicast_forbidden_by = fmt::format("{}={}", name, value);
-  };
-  check("NCCL_NVLS_ENABLE", {"0", "false", "off", "no"});
-  check("NVSHMEM_DISABLE_NVLS", {"1", "true", "on", "yes"});
-  check("TORCH_SYMM_MEM_DISABLE_MULTICAST", {"1", "true", "on", "yes"});
+    env.multicast_forbidden_by = fmt::format("{}={}", variable.name, value);
+  }
+}
+
+/// Nobody gains anything by these: they can only forbid.
+bool is_site_variable(std::string_view name) {
+  return std::any_of(std::begin(kSiteVariables), std::end(kSiteVariables),
+                     [&](const SiteVariable& variable) { return name == variable.name; });
 }
 
 }  // namespace
@@ -243,7 +267,9 @@ std::string Env::why_not_kept(const cache::CacheOptions& options) {
 }
 
 Env::Getter Env::process_getter() {
-  return [](const char* name) { return static_cast<const char*>(::secure_getenv(name)); };
+  return [](const char* name) -> const char* {
+    return is_site_variable(name) ? std::getenv(name) : ::secure_getenv(name);
+  };
 }
 
 Env Env::from_process() { return parse(process_getter()); }

@@ -2,9 +2,9 @@
 //
 // Nothing else in the library calls getenv: a Context makes one Env and hands it on. (What a launcher says of this
 // process is LaunchedRank's, by the same getter.) An empty
-// variable counts as unset. A value that is not allowed throws Error(kInvalidEnvironment) which
-// names the variable, what it is, and what it may be. Variables that belong to others (HOME, PATH,
-// XDG_*, NCCL_*, ...) never throw.
+// variable counts as unset, but for NVSHMEM_DISABLE_NVLS, which counts as for NVSHMEM. A value that
+// is not allowed throws Error(kInvalidEnvironment) which names the variable, what it is, and what it
+// may be. Variables that belong to others (HOME, PATH, XDG_*, NCCL_*, ...) never throw.
 //
 // Thread safety: a value type; from_process() may run in any thread as long as none changes the
 // environment.
@@ -74,8 +74,8 @@ struct Env {
   bool multicast_forbidden = false;    ///< The site forbids it, whoever asks.
   std::string multicast_forbidden_by;  ///< "NAME=value", where it does.
 
-  /// Reads the environment of the process; none of it in a set-user-ID or set-capability program,
-  /// whose user could otherwise have it load any library.
+  /// Reads the environment of the process; of it nothing but what forbids multicast in a set-user-ID
+  /// or set-capability program, whose user could otherwise have it load any library.
   static Env from_process();
 
   static Getter process_getter();

@@ -1,3 +1,7 @@
+#include <sys/auxv.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <map>
 #include <set>
@@ -66,7 +70,10 @@ TEST_CASE("an empty variable counts as unset") {
   CHECK(env.timeout_seconds == 30.0);
   CHECK(env.log_level == LogLevel::kWarn);
   CHECK(env.cache.directory.empty());
-  CHECK_FALSE(env.multicast_forbidden);
+  // The one exception, since it is one for NVSHMEM.
+  CHECK(env.multicast_forbidden_by == "NVSHMEM_DISABLE_NVLS=");
+  all.erase("NVSHMEM_DISABLE_NVLS");
+  CHECK_FALSE(parse(all).multicast_forbidden);
 }
 
 TEST_CASE("each variable is asked for once, and the table of variables is complete") {
@@ -212,11 +219,16 @@ TEST_CASE("ALLNORM_CHECKED asks for checked mode, and takes nothing but 0 and 1"
 TEST_CASE("each site variable forbids multicast, and is named") {
   CHECK(parse({{"ALLNORM_MULTICAST", "1"}}).multicast);
   CHECK_FALSE(parse({{"ALLNORM_MULTICAST", "0"}}).multicast);
-  const std::pair<const char*, const char*> forbidding[] = {{"NCCL_NVLS_ENABLE", "0"},
-                                                            {"NVSHMEM_DISABLE_NVLS", "1"},
-                                                            {"NVSHMEM_DISABLE_NVLS", "True"},
-                                                            {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "1"}};
+  const std::pair<const char*, const char*> forbidding[] = {
+      {"NCCL_NVLS_ENABLE", "0"},       {"NCCL_NVLS_ENABLE", "00"},
+      {"NCCL_NVLS_ENABLE", "0x0"},     {"NCCL_NVLS_ENABLE", "+0"},
+      {"NCCL_NVLS_ENABLE", " 0"},      {"NCCL_NVLS_ENABLE", "Off"},
+      {"NVSHMEM_DISABLE_NVLS", "1"},   {"NVSHMEM_DISABLE_NVLS", "True"},
+      {"NVSHMEM_DISABLE_NVLS", "2"},   {"NVSHMEM_DISABLE_NVLS", "y"},
+      {"NVSHMEM_DISABLE_NVLS", "off"}, {"NVSHMEM_DISABLE_NVLS", " 0"},
+      {"NVSHMEM_DISABLE_NVLS", ""},    {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "1"}};
   for (const auto& [name, value] : forbidding) {
+    INFO(name << "=" << value);
     const Env env = parse({{name, value}, {"ALLNORM_MULTICAST", "1"}});
     CHECK(env.multicast_forbidden);
     CHECK(env.multicast_forbidden_by == std::string(name) + "=" + value);
@@ -224,10 +236,50 @@ TEST_CASE("each site variable forbids multicast, and is named") {
 }
 
 TEST_CASE("site variables with other values neither forbid nor fail") {
-  const Env env =
-      parse({{"NCCL_NVLS_ENABLE", "2"}, {"NVSHMEM_DISABLE_NVLS", "0"}, {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "maybe"}});
-  CHECK_FALSE(env.multicast_forbidden);
-  CHECK(env.multicast_forbidden_by.empty());
+  const std::pair<const char*, const char*> allowing[] = {{"NCCL_NVLS_ENABLE", "2"},
+                                                          {"NCCL_NVLS_ENABLE", ""},
+                                                          {"NCCL_NVLS_ENABLE", " "},
+                                                          {"NCCL_NVLS_ENABLE", "0x"},
+                                                          {"NCCL_NVLS_ENABLE", "0 "},
+                                                          {"NCCL_NVLS_ENABLE", "zero"},
+                                                          {"NVSHMEM_DISABLE_NVLS", "0"},
+                                                          {"NVSHMEM_DISABLE_NVLS", "0x1"},
+                                                          {"NVSHMEM_DISABLE_NVLS", "No"},
+                                                          {"NVSHMEM_DISABLE_NVLS", "n"},
+                                                          {"NVSHMEM_DISABLE_NVLS", "False"},
+                                                          {"NVSHMEM_DISABLE_NVLS", "f"},
+                                                          {"TORCH_SYMM_MEM_DISABLE_MULTICAST", "maybe"},
+                                                          {"TORCH_SYMM_MEM_DISABLE_MULTICAST", ""}};
+  for (const auto& [name, value] : allowing) {
+    INFO(name << "=" << value);
+    const Env env = parse({{name, value}});
+    CHECK_FALSE(env.multicast_forbidden);
+    CHECK(env.multicast_forbidden_by.empty());
+  }
+}
+
+TEST_CASE("in a program that runs with another user's rights, the site's variables count, and no others do") {
+  if (::geteuid() != 0) return;  // only then can it be one
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("NVSHMEM_DISABLE_NVLS", "1", 1);
+    ::setenv("ALLNORM_TIMEOUT_SECONDS", "7", 1);
+    const bool changed = ::setresuid(65534, 0, 0) == 0;  // the next program has its secure mode
+    if (changed) ::execl("/proc/self/exe", "allnorm_unit_tests", "[.secure]", nullptr);
+    ::_exit(99);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("run by the test above", "[.secure]") {
+  if (std::getenv("ALLNORM_TIMEOUT_SECONDS") == nullptr) return;
+  REQUIRE(::getauxval(AT_SECURE) != 0);
+  const Env env = Env::from_process();
+  CHECK(env.timeout_seconds == 30.0);
+  CHECK(env.multicast_forbidden_by == "NVSHMEM_DISABLE_NVLS=1");
 }
 
 TEST_CASE("the process's environment is read") {
