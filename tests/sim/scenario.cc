@@ -67,6 +67,8 @@ std::unique_ptr<Context> make_context(const Scenario& scenario, const std::strin
   options.cache_directory = cache_directory;
   options.table_path = scenario.table_path;
   Env env = Env::from_process();
+  // Neither who runs the tests nor the site has a say: nothing here is the machine's.
+  env.multicast = env.checked = env.multicast_forbidden = false;
   env.kernel_dir = kernel_dir;
   if (cache_directory.empty()) env.cache.mode = cache::Mode::kOff;
   sim::MachineOptions machine;
@@ -102,6 +104,9 @@ class Simulation::Impl {
         context_(make_context(scenario, sources_.folder(), options.cache_directory)),
         machine_(*context_->impl().machine()),
         world_(std::make_unique<World>(*context_, world_options(scenario))) {
+    if (world_->own().uses_multicast() != (scenario.multicast && scenario.world_size > 1)) {
+      throw std::runtime_error("the World stores by multicast where the scenario does not, or the other way round");
+    }
     place();
     for (int rank = 0; rank < scenario_.world_size; rank++) {
       Rank& mine = ranks_.emplace_back();
