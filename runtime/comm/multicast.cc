@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <utility>
@@ -19,6 +21,13 @@ namespace {
 std::nullptr_t refuse(const std::string& reason) {
   log::info("multicast was asked for and is not used, the ranks store to each peer: {}", reason);
   return nullptr;
+}
+
+/// What a rank hands over for whom only rank 0's counts. Throws kUnsupported.
+Descriptor any_descriptor() {
+  const int file = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw Error(ErrorCode::kUnsupported, fmt::format("/dev/null: {}", std::strerror(errno)));
+  return Descriptor(file);
 }
 
 /// What `work` gives; null, with a line in the log, where there is no multicast.
@@ -82,13 +91,12 @@ void look(Device& device, const DeviceMemory& own, const TestPlace& place) {
   }
 }
 
-/// Rank 0's, which it has made, at all other ranks.
-MemoryHandle hand_over(Bootstrap& bootstrap, MemoryHandle handle, MemoryHandle::Kind kind, const ExchangePlace& place) {
+/// Rank 0's, which it has made, at all other ranks. Of descriptors every rank gives one, whatever it is.
+MemoryHandle hand_over(Bootstrap& bootstrap, const MemoryHandle& handle, MemoryHandle::Kind kind,
+                       const ExchangePlace& place) {
   if (kind == MemoryHandle::Kind::kFabric) {
     return {kind, std::move(bootstrap.all_gather(handle.fabric).front()), Descriptor()};
   }
-  // Every rank hands something over.
-  if (bootstrap.rank() != 0) handle.descriptor = Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   std::vector<Descriptor> all = exchange_descriptors(bootstrap, handle.descriptor.get(), place);
   return {kind, {}, std::move(all.front())};
 }
@@ -112,6 +120,7 @@ std::unique_ptr<DeviceMemory> map_multicast(Context::Impl& context, const WorldO
                                                        static_cast<int>(devices.size()), std::nullopt);
     multicast->add();
     multicast->bind(of_ranks);
+    multicast->map();
     const TestPlace place = test_place(options);
     for (std::size_t rank = 0; rank < devices.size(); rank++) clear(*devices[rank], *of_ranks[rank], place);
     for (std::size_t rank = 0; rank < devices.size(); rank++) {
@@ -138,11 +147,14 @@ std::unique_ptr<DeviceMemory> share_multicast(Context::Impl& context, const Worl
     std::unique_ptr<Multicast> multicast;
     MemoryHandle handle;
     do_together(bootstrap, "make a multicast object", [&] {
-      if (rank != 0) return;
+      if (rank != 0) {
+        if (memory.kind == MemoryHandle::Kind::kDescriptor) handle.descriptor = any_descriptor();
+        return;
+      }
       multicast = device.create_multicast(here, bytes, ranks, memory.kind);
       handle = multicast->export_handle();
     });
-    handle = hand_over(bootstrap, std::move(handle), memory.kind, place);
+    handle = hand_over(bootstrap, handle, memory.kind, place);
     do_together(bootstrap, "open the multicast object", [&] {
       if (rank != 0) multicast = device.import_multicast(handle, bytes, ranks);
     });
@@ -152,6 +164,10 @@ std::unique_ptr<DeviceMemory> share_multicast(Context::Impl& context, const Worl
     do_together(bootstrap, "bind its memory to the multicast object", [&] {
       DeviceMemory* const of_rank[] = {&own};
       multicast->bind(of_rank);
+    });
+    // The driver gives access when all have bound, and waits for a rank that has not: so only once all have said so.
+    do_together(bootstrap, "map the multicast object", [&] {
+      multicast->map();
       clear(device, own, test);
     });
     do_together(bootstrap, "store by multicast", [&] { store(context, device, *multicast, rank, test); });

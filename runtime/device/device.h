@@ -38,17 +38,19 @@ struct MemoryHandle {
 };
 
 /// An address that stands for the same place in the symmetric memory of every rank. Each rank takes the steps in this
-/// order: it is made by one of them and imported by the others; add(); bind(). None takes a step before all have taken
-/// the one before. A process whose ranks are all here has one object for them.
+/// order: it is made by one of them and imported by the others; add(); bind(); map(). None takes a step before all have
+/// taken the one before: the driver may wait in it, without a limit, for a rank that has not. A process whose ranks are
+/// all here has one object for them.
 class Multicast : public DeviceMemory {
  public:
   /// Of one that was made for this.
   virtual MemoryHandle export_handle() const = 0;
   /// The GPUs of this process.
   virtual void add() = 0;
-  /// The symmetric memory of each of them; from now on data() can be stored to. Throws kUnsupported where it is too
-  /// small.
+  /// The symmetric memory of each of them. Throws kUnsupported where it is too small.
   virtual void bind(std::span<DeviceMemory* const> own) = 0;
+  /// From now on there is data(), which can be stored to.
+  virtual void map() = 0;
 };
 
 /// How a kernel is launched, apart from the number of CTAs.

@@ -7,8 +7,10 @@
 //                         "cuMemMap:*": each call of it fails
 //   ALLNORM_STUB_MULTICAST   see stub_multicast.cc
 //   allnorm_stub_live()   what was made and not given back: allocations, addresses, mappings, contexts, streams,
-//   modules
-//                         and memory bound to multicast objects
+//                         modules and memory bound to multicast objects
+//
+// It is stricter than the real one, where that may hide a mistake: what is mapped or bound is not released, and an
+// address that is in use is not freed.
 #include <cuda.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -29,15 +31,15 @@ namespace {
 
 constexpr std::size_t kPage = std::size_t{2} << 20;
 
-struct Allocation {
-  int file;
+struct Mapping {
   std::size_t bytes;
+  CUmemGenericAllocationHandle handle;
 };
 
 std::mutex mutex;
-std::map<CUmemGenericAllocationHandle, Allocation> allocations;
+std::map<CUmemGenericAllocationHandle, stub::Memory> allocations;
 std::map<CUdeviceptr, std::size_t> reserved;
-std::map<CUdeviceptr, std::size_t> mapped;
+std::map<CUdeviceptr, Mapping> mapped;
 std::map<CUdeviceptr, std::size_t> plain;
 std::map<std::string, int> calls;
 CUmemGenericAllocationHandle next_handle = 1;
@@ -67,16 +69,23 @@ bool fails(const char* function) {
   return asked == here || asked == std::string(function) + ":*";
 }
 
-CUmemGenericAllocationHandle keep(int file, std::size_t bytes) {
+CUmemGenericAllocationHandle keep(int file, std::size_t bytes, CUdevice device) {
   const std::lock_guard lock(mutex);
-  allocations[next_handle] = {file, bytes};
+  allocations[next_handle] = {file, bytes, device, false};
   return next_handle++;
 }
 
-int file_of(CUmemGenericAllocationHandle handle) {
+Memory memory_of(CUmemGenericAllocationHandle handle) {
   const std::lock_guard lock(mutex);
   const auto found = allocations.find(handle);
-  return found == allocations.end() ? -1 : found->second.file;
+  return found == allocations.end() ? Memory{} : found->second;
+}
+
+void set_bound(int file, bool bound) {
+  const std::lock_guard lock(mutex);
+  for (auto& [handle, memory] : allocations) {
+    if (memory.file == file) memory.bound = bound;
+  }
 }
 
 int open_file(const FileName& name) {
@@ -181,12 +190,16 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle* handle, std::size_t bytes, co
   }
   const int file = ::memfd_create("stub", MFD_CLOEXEC);
   if (file < 0 || ::ftruncate(file, static_cast<off_t>(bytes)) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
-  return *handle = keep(file, bytes), CUDA_SUCCESS;
+  return *handle = keep(file, bytes, properties->location.id), CUDA_SUCCESS;
 }
 CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
+  FAIL_IF_ASKED(cuMemRelease);
   const std::lock_guard lock(mutex);
   const auto found = allocations.find(handle);
-  if (found == allocations.end()) return CUDA_ERROR_INVALID_VALUE;
+  if (found == allocations.end() || found->second.bound) return CUDA_ERROR_INVALID_VALUE;
+  for (const auto& [address, mapping] : mapped) {
+    if (mapping.handle == handle) return CUDA_ERROR_INVALID_VALUE;
+  }
   ::close(found->second.file);
   allocations.erase(found);
   return CUDA_SUCCESS;
@@ -231,14 +244,18 @@ CUresult cuMemAddressReserve(CUdeviceptr* address, std::size_t bytes, std::size_
   return CUDA_SUCCESS;
 }
 CUresult cuMemAddressFree(CUdeviceptr address, std::size_t bytes) {
+  FAIL_IF_ASKED(cuMemAddressFree);
   const std::lock_guard lock(mutex);
-  if (reserved.erase(address) == 0) return CUDA_ERROR_INVALID_VALUE;
+  const auto found = reserved.find(address);
+  if (found == reserved.end() || found->second != bytes || mapped.count(address) != 0) return CUDA_ERROR_INVALID_VALUE;
+  reserved.erase(found);
   ::munmap(reinterpret_cast<void*>(address), bytes);
   return CUDA_SUCCESS;
 }
 CUresult cuMemMap(CUdeviceptr address, std::size_t bytes, std::size_t, CUmemGenericAllocationHandle handle,
                   unsigned long long) {
   FAIL_IF_ASKED(cuMemMap);
+  if (const CUresult result = stub::check_map(handle); result != CUDA_SUCCESS) return result;
   const std::lock_guard lock(mutex);
   const auto found = allocations.find(handle);
   if (found == allocations.end() || found->second.bytes < bytes || reserved.count(address) == 0) {
@@ -247,19 +264,27 @@ CUresult cuMemMap(CUdeviceptr address, std::size_t bytes, std::size_t, CUmemGene
   void* place = ::mmap(reinterpret_cast<void*>(address), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
                        found->second.file, 0);
   if (place == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
-  mapped[address] = bytes;
+  mapped[address] = {bytes, handle};
   return CUDA_SUCCESS;
 }
 CUresult cuMemUnmap(CUdeviceptr address, std::size_t bytes) {
+  FAIL_IF_ASKED(cuMemUnmap);
   const std::lock_guard lock(mutex);
-  if (mapped.erase(address) == 0) return CUDA_ERROR_INVALID_VALUE;
+  const auto found = mapped.find(address);
+  if (found == mapped.end() || found->second.bytes != bytes) return CUDA_ERROR_INVALID_VALUE;
+  mapped.erase(found);
   ::mmap(reinterpret_cast<void*>(address), bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
          -1, 0);
   return CUDA_SUCCESS;
 }
-CUresult cuMemSetAccess(CUdeviceptr, std::size_t, const CUmemAccessDesc*, std::size_t) {
+CUresult cuMemSetAccess(CUdeviceptr address, std::size_t bytes, const CUmemAccessDesc*, std::size_t) {
   FAIL_IF_ASKED(cuMemSetAccess);
-  return CUDA_SUCCESS;
+  Mapping mapping{};
+  {
+    const std::lock_guard lock(mutex);
+    if (const auto found = mapped.find(address); found != mapped.end()) mapping = found->second;
+  }
+  return mapping.bytes == bytes ? stub::check_access(mapping.handle) : CUDA_ERROR_INVALID_VALUE;
 }
 CUresult cuMemAlloc_v2(CUdeviceptr* address, std::size_t bytes) {
   FAIL_IF_ASKED(cuMemAlloc);

@@ -11,10 +11,20 @@ namespace stub {
 int setting(const char* name, int otherwise);
 /// Whether this call is the one that is to fail.
 bool fails(const char* function);
-/// A handle for a file in memory, which is closed with it.
-CUmemGenericAllocationHandle keep(int file, std::size_t bytes);
-/// -1 if there is none of this handle.
-int file_of(CUmemGenericAllocationHandle handle);
+/// What a handle stands for: a file in memory, which is closed with it.
+struct Memory {
+  int file = -1;
+  std::size_t bytes = 0;
+  CUdevice device = -1;  ///< On which it was made, if it was made here.
+  bool bound = false;    ///< To a multicast object.
+};
+CUmemGenericAllocationHandle keep(int file, std::size_t bytes, CUdevice device = -1);
+/// With file -1 if there is none of this handle.
+Memory memory_of(CUmemGenericAllocationHandle handle);
+void set_bound(int file, bool bound);
+/// Whether what is behind the handle can be mapped, and accessed then: a multicast object must be complete.
+CUresult check_map(CUmemGenericAllocationHandle handle);
+CUresult check_access(CUmemGenericAllocationHandle handle);
 /// How another process finds a file of this one.
 struct FileName {
   int process;

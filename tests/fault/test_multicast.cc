@@ -22,8 +22,12 @@ using Catch::Matchers::Contains;
 /// The last reason that the log gave for doing without multicast.
 std::string reason;  // NOLINT: of one process, which is a rank
 
-void keep_reason(LogLevel /*level*/, std::string_view message) {
+/// "; warning: " and the call of the driver that it is about, for each.
+std::string warnings;  // NOLINT
+
+void keep_reason(LogLevel level, std::string_view message) {
   const std::string text(message);
+  if (level == LogLevel::kWarn) warnings += "; warning: " + text.substr(0, text.find(' '));
   const std::string marker = "the ranks store to each peer: ";
   if (const std::size_t at = text.find(marker); at != std::string::npos) reason = text.substr(at + marker.size());
 }
@@ -130,6 +134,51 @@ TEST_CASE("a rank whose site forbids multicast forbids it for all, and ranks mus
   CHECK(said([](int rank) {
           if (rank == 1) ::unsetenv("ALLNORM_MULTICAST");
         }) == "error: multicast: rank 0 has true and rank 1 has false; allowed: the same on all ranks");
+}
+
+/// What a World of GPUs 0 to 3 of one process comes to, and what it warned of.
+std::string one_process(const std::string& failing) {
+  const Folder folder;
+  const auto outcomes = run_ranks(1, [&](int) {
+    use_multicast(folder, 1, false, failing);
+    std::string text = with_leaks([] {
+      Context context({.device = "cuda"});
+      WorldOptions options = small_world();
+      options.devices = {0, 1, 2, 3};
+      World world(context, options);
+      return world.own().uses_multicast() ? std::string("multicast") : "unicast: " + reason;
+    });
+    return text + warnings;
+  });
+  return outcomes[0].text + (outcomes[0].open_files == 0 ? "" : "; open files");
+}
+
+TEST_CASE("whatever step fails for whatever GPU of one process, it goes on without multicast, and nothing is left") {
+  CHECK(one_process("") == "multicast");
+  std::vector<std::string> calls = {"cuMulticastGetGranularity:1", "cuMulticastCreate:1", "cuMemAddressReserve:5",
+                                    "cuMemMap:5", "cuMemSetAccess:5"};
+  for (const char* call : {"cuDeviceGetAttribute", "cuMulticastAddDevice", "cuMulticastBindMem", "cuMemsetD32Async",
+                           "cuModuleLoadData", "cuLaunchKernelEx", "cuMemcpyDtoHAsync"}) {
+    for (int occurrence = 1; occurrence <= 4; occurrence++) calls.push_back(fmt::format("{}:{}", call, occurrence));
+  }
+  for (const std::string& call : calls) {
+    INFO(call);
+    CHECK(one_process(call) == fmt::format("unicast: {} failed: CUDA_ERROR_UNKNOWN (asked for by the test)",
+                                           call.substr(0, call.find(':'))));
+  }
+}
+
+TEST_CASE("what cannot be given back is warned of, and the rest is given back") {
+  // The first that is unmapped, freed or released is the multicast object's.
+  CHECK(one_process("cuMulticastUnbind:2") ==
+        "multicast (2 things of the driver's are left); warning: cuMulticastUnbind; warning: cuMemRelease; open files");
+  CHECK(one_process("cuMemRelease:1") ==
+        "multicast (1 things of the driver's are left); warning: cuMemRelease; open files");
+  CHECK(one_process("cuMemAddressFree:1") ==
+        "multicast (1 things of the driver's are left); warning: cuMemAddressFree");
+  CHECK(one_process("cuMemUnmap:1") ==
+        "multicast (3 things of the driver's are left); warning: cuMemUnmap; warning: cuMemAddressFree; warning: "
+        "cuMemRelease; open files");
 }
 
 // Each call of the driver that multicast adds fails, or ends the process, on each rank in turn; the numbers are

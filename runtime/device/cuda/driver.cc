@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "allnorm/error.h"
+#include "env/log.h"
 
 namespace allnorm::cuda {
 namespace {
@@ -55,12 +56,28 @@ std::shared_ptr<const Driver> Driver::load(const std::string& path) {
   return driver;
 }
 
-void Driver::check(CUresult result, const char* what) const {
-  if (result == CUDA_SUCCESS) return;
+namespace {
+
+struct ErrorText {
+  ErrorText(const Driver& driver, CUresult result) {
+    driver.cuGetErrorName(result, &name);
+    driver.cuGetErrorString(result, &text);
+  }
   const char* name = "unknown error";
   const char* text = "";
-  cuGetErrorName(result, &name);
-  cuGetErrorString(result, &text);
+};
+
+}  // namespace
+
+void Driver::warn(CUresult result, const char* what) const noexcept {
+  if (result == CUDA_SUCCESS || result == CUDA_ERROR_DEINITIALIZED) return;
+  const ErrorText error(*this, result);
+  log::warn("{} failed: {} ({}); something may not have been given back", what, error.name, error.text);
+}
+
+void Driver::check(CUresult result, const char* what) const {
+  if (result == CUDA_SUCCESS) return;
+  const auto [name, text] = ErrorText(*this, result);
   throw Error(ErrorCode::kDriver, fmt::format("{} failed: {} ({}){}", what, name, text, advice(result)));
 }
 

@@ -1,7 +1,7 @@
 // The CUDA driver API, loaded with dlopen: a machine without a driver can link and run AllNorm, and gets a clear error.
 //
-// Immutable once loaded; any thread. Every function here is called through check(), which turns a CUresult into an
-// Error.
+// Immutable once loaded; any thread. What a function here returns goes to check(), which turns a CUresult into an
+// Error, or to warn().
 #ifndef ALLNORM_DEVICE_CUDA_DRIVER_H_
 #define ALLNORM_DEVICE_CUDA_DRIVER_H_
 
@@ -98,6 +98,9 @@ struct Driver {
 
   /// Throws kDriver with the call, its error name and text, and what to do for the errors that users meet.
   void check(CUresult result, const char* what) const;
+  /// For what gives things back, and cannot throw: a warning in the log. None where the driver has ended before, and
+  /// taken everything with it.
+  void warn(CUresult result, const char* what) const noexcept;
 };
 
 }  // namespace allnorm::cuda

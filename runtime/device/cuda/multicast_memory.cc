@@ -69,7 +69,6 @@ void MulticastMemory::bind(std::span<DeviceMemory* const> own) {
     driver_.check(driver_.cuMulticastBindMem(handle_, 0, memory.handle(), 0, bytes_, 0), "cuMulticastBindMem");
     bound_++;
   }
-  map();
 }
 
 void MulticastMemory::map() {
@@ -84,10 +83,14 @@ void MulticastMemory::map() {
 }
 
 void MulticastMemory::release() noexcept {
-  if (mapped_) driver_.cuMemUnmap(address_, bytes_);
-  if (address_ != 0) driver_.cuMemAddressFree(address_, bytes_);
-  for (std::size_t i = 0; i < bound_; i++) driver_.cuMulticastUnbind(handle_, here_[i], 0, bytes_);
-  if (handle_ != 0) driver_.cuMemRelease(handle_);
+  if (mapped_) driver_.warn(driver_.cuMemUnmap(address_, bytes_), "cuMemUnmap");
+  if (address_ != 0) driver_.warn(driver_.cuMemAddressFree(address_, bytes_), "cuMemAddressFree");
+  // Nothing in the driver's documentation says that a binding ends with this process's handle, nor that the memory
+  // lives on while it lasts: so it ends here, before the memory goes.
+  for (std::size_t i = 0; i < bound_; i++) {
+    driver_.warn(driver_.cuMulticastUnbind(handle_, here_[i], 0, bytes_), "cuMulticastUnbind");
+  }
+  if (handle_ != 0) driver_.warn(driver_.cuMemRelease(handle_), "cuMemRelease");
 }
 
 }  // namespace allnorm::cuda

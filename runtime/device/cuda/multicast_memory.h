@@ -27,9 +27,9 @@ class MulticastMemory final : public Multicast {
   MemoryHandle export_handle() const override;
   void add() override;
   void bind(std::span<DeviceMemory* const> own) override;
+  void map() override;
 
  private:
-  void map();
   void release() noexcept;
 
   const Driver& driver_;

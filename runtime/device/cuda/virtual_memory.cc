@@ -152,9 +152,9 @@ void VirtualMemory::map_import() {
 }
 
 void VirtualMemory::release() noexcept {
-  if (mapped_) driver_.cuMemUnmap(address_, bytes_);
-  if (address_ != 0) driver_.cuMemAddressFree(address_, bytes_);
-  if (handle_ != 0) driver_.cuMemRelease(handle_);
+  if (mapped_) driver_.warn(driver_.cuMemUnmap(address_, bytes_), "cuMemUnmap");
+  if (address_ != 0) driver_.warn(driver_.cuMemAddressFree(address_, bytes_), "cuMemAddressFree");
+  if (handle_ != 0) driver_.warn(driver_.cuMemRelease(handle_), "cuMemRelease");
 }
 
 }  // namespace allnorm::cuda

@@ -35,14 +35,16 @@ class SimMulticast final : public Multicast {
   MemoryHandle export_handle() const override { refuse_sharing(); }
   void add() override {}
   void bind(std::span<DeviceMemory* const> own) override {
-    std::vector<void*> members;
-    for (const DeviceMemory* memory : own) members.push_back(memory->data());
-    address_ = std::make_unique<SimMemory>(machine_, machine_->allocate_multicast(members, bytes_));
+    for (const DeviceMemory* memory : own) members_.push_back(memory->data());
+  }
+  void map() override {
+    address_ = std::make_unique<SimMemory>(machine_, machine_->allocate_multicast(members_, bytes_));
   }
 
  private:
   std::shared_ptr<Machine> machine_;
   std::size_t bytes_;
+  std::vector<void*> members_;
   std::unique_ptr<SimMemory> address_;
 };
 
