@@ -38,8 +38,11 @@ struct alignas(16) Report {
 };
 
 /// What the ranks' calls are compared by in checked mode: tokens; hidden_dim; a byte each for operation, dtype, quant
-/// and strategy, from the highest.
-inline constexpr u32 kComparedWords = 3;
+/// and strategy, from the highest; then kMade, or kRefused where the arguments were refused and nothing else runs.
+inline constexpr u32 kComparedWords = 4;
+inline constexpr u32 kOutcomeWord = 3;
+inline constexpr u32 kMade = 0;
+inline constexpr u32 kRefused = 1;
 /// Each word with the number of its call in the upper half.
 struct ComparedCall {
   u64 words[kComparedWords];
