@@ -1,6 +1,8 @@
 // Checked mode: the ranks compare each call on the device before it runs.
 #include <fmt/format.h>
 
+#include <array>
+#include <cstring>
 #include <functional>
 #include <vector>
 
@@ -366,6 +368,37 @@ TEST_CASE("abort() ends a comparison that waits without a limit") {
     ranks.synchronize();
     CHECK(ranks.all_healthy());
   }
+}
+
+/// As it lies in rank 0's memory, with the words of the mask not there yet.
+WorkspaceStatus status_without(Ranks& ranks, const allnorm_kernel::Report& report, unsigned missing) {
+  std::array<std::uint32_t, sizeof(report) / 4> words{};
+  std::memcpy(words.data(), &report, sizeof(report));
+  for (std::size_t i = 0; i < words.size(); i++) {
+    if ((missing >> i & 1) != 0) words[i] = 0;
+  }
+  allnorm_kernel::Control control{};
+  control.poison = report.rank + 1;
+  std::memcpy(&control.reports[report.rank], words.data(), sizeof(report));
+  ranks.machine().write(ranks.world().rank(0).impl().symmetric->data(), &control, sizeof(control));
+  return ranks.status(0);
+}
+
+TEST_CASE("a report of which a part is still under way says nothing") {
+  Ranks ranks(3);
+  for (const auto phase : {allnorm_kernel::Phase::kScatter, allnorm_kernel::Phase::kDiffers}) {
+    allnorm_kernel::Report report{
+        0, 1, 2, static_cast<std::uint32_t>(phase), 3 | std::uint64_t{4} << 32, 5 | std::uint64_t{6} << 32};
+    report.check = allnorm_kernel::check_of(report.rank, report.waited_for, report.phase, report.row, report.epoch);
+    CHECK(status_without(ranks, report, 0).waited_for == 2);
+    for (unsigned missing = 1; missing < 256; missing++) {
+      INFO("without the words " << missing);
+      const WorkspaceStatus status = status_without(ranks, report, missing);
+      CHECK(status.waited_for == -1);
+      CHECK_THAT(status.message, Contains("its report has not arrived yet"));
+    }
+  }
+  ranks.world().reset();
 }
 
 TEST_CASE("checked mode costs a kernel a call and rank") {
