@@ -27,9 +27,10 @@ inline constexpr u32 kPoisonedRow = kBuffers;
 /// kCompare and kDiffers: of the comparison of calls, where the row is 0 and the epoch the number of the call.
 enum class Phase : u32 { kOneShot = 0, kScatter = 1, kBroadcast = 2, kCompare = 3, kDiffers = 4 };
 
-/// Who gave up waiting, for whom, and where. Every rank has a slot for each rank's report; only that rank writes it.
+/// Who gave up waiting, for whom, and where. Every rank has a slot for each rank's report; only that rank writes it,
+/// once, over zeros.
 struct alignas(16) Report {
-  u32 valid;
+  u32 check;  ///< check_of() the others: then all have arrived, in whatever order they did.
   u32 rank;
   u32 waited_for;
   u32 phase;
@@ -37,9 +38,18 @@ struct alignas(16) Report {
   u64 epoch;
 };
 
+/// Not that of any words of which some are still 0.
+ALLNORM_DEVICE u32 check_of(u32 rank, u32 waited_for, u32 phase, u64 row, u64 epoch) {
+  const u64 where = row + epoch;
+  return 0x5A000000u + rank + waited_for + phase + static_cast<u32>(where) + static_cast<u32>(where >> 32);
+}
+
 /// What the ranks' calls are compared by in checked mode: tokens; hidden_dim; a byte each for operation, dtype, quant
-/// and strategy, from the highest.
-inline constexpr u32 kComparedWords = 3;
+/// and strategy, from the highest; then kMade, or kRefused where the arguments were refused and nothing else runs.
+inline constexpr u32 kComparedWords = 4;
+inline constexpr u32 kOutcomeWord = 3;
+inline constexpr u32 kMade = 0;
+inline constexpr u32 kRefused = 1;
 /// Each word with the number of its call in the upper half.
 struct ComparedCall {
   u64 words[kComparedWords];

@@ -55,7 +55,8 @@ ALLNORM_DEVICE void report_and_poison(const Params& params, WaitFor what) {
   Control* own = control_of(params, params.rank);
   if (compare_and_swap_system(&own->claim, 0, 1) != 0) return;
   const u64 epoch = load_relaxed_gpu(&params.states[what.row].epoch);
-  const Words4 who = {1, params.rank, what.rank, static_cast<u32>(what.phase)};
+  const u32 phase = static_cast<u32>(what.phase);
+  const Words4 who = {check_of(params.rank, what.rank, phase, what.row, epoch), params.rank, what.rank, phase};
   const Words4 where = {static_cast<u32>(what.row), static_cast<u32>(what.row >> 32), static_cast<u32>(epoch),
                         static_cast<u32>(epoch >> 32)};
 #pragma unroll 1

@@ -108,9 +108,9 @@ void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, S
   plan.kernel->launch(clusters, &params, stream);
 }
 
-/// In checked mode, before the call.
-void compare(Workspace::Impl& workspace, const Spec& spec, std::int64_t tokens, Stream stream) {
-  const ComparedWords words = compared_words(spec, tokens);
+/// In checked mode, before the call, or in place of one that is refused.
+void compare(Workspace::Impl& workspace, const Spec& spec, std::int64_t tokens, bool refused, Stream stream) {
+  const ComparedWords words = compared_words(spec, tokens, refused);
   std::copy(words.begin(), words.end(), workspace.params.compared);
   workspace.params.states = workspace.comparison_state();
   workspace.comparison()->kernel->launch(1, &workspace.params, stream);
@@ -122,19 +122,23 @@ void compare(Workspace::Impl& workspace, const Spec& spec, std::int64_t tokens, 
               "must come first");
 }
 
+/// `compared`: whether the other ranks have been told of the call, in checked mode.
 template <typename Call>
-void run(Workspace::Impl& workspace, const Call& call, Stream stream) {
+void check_and_launch(Workspace::Impl& workspace, const Call& call, Stream stream, bool& compared) {
   if (workspace.suspended) refuse_suspended();
   Spec spec = spec_of(workspace, call);
   const bool checked = workspace.comparison() != nullptr;
   if (call.input.rows == 0 && !checked) return;
   workspace.device().check_stream(stream, workspace.ranks_on_device > 1);
-  if (call.input.rows == 0) return compare(workspace, spec, 0, stream);
+  if (call.input.rows == 0) return compare(workspace, spec, 0, false, stream);
   choose(workspace, call.input.rows, call.strategy, spec);
   check_capacity(workspace, call.input, spec.strategy);
   check_memory(workspace, call);
   const Plan& plan = plan_of(workspace, spec, stream);
-  if (checked) compare(workspace, spec, call.input.rows, stream);
+  if (checked) {
+    compared = true;
+    compare(workspace, spec, call.input.rows, false, stream);
+  }
   workspace.params.input = call.input.data;
   workspace.params.output = call.output.data;
   if constexpr (std::is_same_v<Call, FusedCall>) {
@@ -152,6 +156,36 @@ void run(Workspace::Impl& workspace, const Call& call, Stream stream) {
     workspace.params.output_scale_pointer = nullptr;
   }
   launch(workspace, plan, call.input.rows, stream);
+}
+
+/// A call may be refused for what makes it differ from the others': in checked mode they learn of it, and do not wait
+/// for it in vain. In a capture this becomes a part of the graph, as the call would have.
+template <typename Call>
+void compare_refused(Workspace::Impl& workspace, const Call& call, Stream stream) noexcept {
+  if (workspace.comparison() == nullptr || workspace.suspended) return;
+  try {
+    workspace.device().check_stream(stream, workspace.ranks_on_device > 1);
+    Spec spec = spec_of(workspace, call);
+    spec.strategy = call.strategy;
+    if (is_valid_input(call.input, spec.quant) && call.strategy == Strategy::kAuto) {
+      choose(workspace, call.input.rows, call.strategy, spec);
+    }
+    compare(workspace, spec, call.input.rows, true, stream);
+  } catch (const std::exception&) {
+    // Why the call was refused says more.
+  }
+}
+
+template <typename Call, typename Check>
+void run(Workspace::Impl& workspace, const Call& call, Stream stream, const Check& check) {
+  bool compared = false;
+  try {
+    check();
+    check_and_launch(workspace, call, stream, compared);
+  } catch (...) {
+    if (!compared) compare_refused(workspace, call, stream);
+    throw;
+  }
 }
 
 using SpecSet = std::unordered_set<Spec, SpecHash>;
@@ -191,18 +225,15 @@ void make_plans(Workspace::Impl& workspace, const SpecSet& specs, const PrepareO
 }  // namespace
 
 void fused_allreduce_add_rmsnorm_quant(Workspace& workspace, const FusedCall& call, Stream stream) {
-  validate(call, true, Pointers::kChecked);
-  run(workspace.impl(), call, stream);
+  run(workspace.impl(), call, stream, [&] { validate(call, true, Pointers::kChecked); });
 }
 
 void fused_allreduce_add_rmsnorm(Workspace& workspace, const FusedCall& call, Stream stream) {
-  validate(call, false, Pointers::kChecked);
-  run(workspace.impl(), call, stream);
+  run(workspace.impl(), call, stream, [&] { validate(call, false, Pointers::kChecked); });
 }
 
 void allreduce(Workspace& workspace, const AllReduceCall& call, Stream stream) {
-  validate(call, Pointers::kChecked);
-  run(workspace.impl(), call, stream);
+  run(workspace.impl(), call, stream, [&] { validate(call, Pointers::kChecked); });
 }
 
 void prepare(Workspace& workspace, std::span<const FusedCall> calls, const PrepareOptions& options) {

@@ -176,6 +176,11 @@ void check_memory_of(Workspace::Impl& workspace, const char* argument, const voi
 
 }  // namespace
 
+bool is_valid_input(const Tensor& input, Quant quant) noexcept {
+  return is_arithmetic(input.dtype) && input.rows >= 0 && input.rows <= kMaxCallTokens &&
+         is_hidden_dim(input.columns, input.dtype, quant);
+}
+
 void validate(const FusedCall& call, bool quantized, Pointers pointers) {
   check_quant(call, quantized);
   check_strategy(call.strategy);

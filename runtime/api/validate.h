@@ -15,6 +15,9 @@ enum class Pointers { kChecked, kIgnored };
 void validate(const FusedCall& call, bool quantized, Pointers pointers);
 void validate(const AllReduceCall& call, Pointers pointers);
 
+/// Whether dtype, tokens and hidden_dim are such that a strategy can be chosen for them.
+bool is_valid_input(const Tensor& input, Quant quant) noexcept;
+
 /// Throws kCapacity, saying how many tokens the workspace holds.
 void check_capacity(const Workspace::Impl& workspace, const Tensor& input, Strategy strategy);
 

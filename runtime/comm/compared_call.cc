@@ -38,11 +38,12 @@ std::optional<ComparedWords> arrived(const allnorm_kernel::Control& control, std
 
 }  // namespace
 
-ComparedWords compared_words(const Spec& spec, std::int64_t tokens) {
+ComparedWords compared_words(const Spec& spec, std::int64_t tokens, bool refused) {
   const auto byte = [](auto value, int shift) { return static_cast<std::uint32_t>(value) << shift; };
   const std::uint32_t strategy = tokens == 0 ? kNoStrategy : static_cast<std::uint32_t>(spec.strategy);
   return {static_cast<std::uint32_t>(tokens), static_cast<std::uint32_t>(spec.hidden_dim),
-          byte(spec.operation, 24) | byte(spec.dtype, 16) | byte(spec.quant, 8) | strategy};
+          byte(spec.operation, 24) | byte(spec.dtype, 16) | byte(spec.quant, 8) | (strategy & 0xFF),
+          refused ? allnorm_kernel::kRefused : allnorm_kernel::kMade};
 }
 
 std::string describe_difference(const allnorm_kernel::Control& control, std::uint64_t calls_before, int rank,

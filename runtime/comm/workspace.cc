@@ -50,12 +50,17 @@ const char* phase_name(std::uint32_t phase) {
   }
 }
 
+bool has_arrived(const Report& report) noexcept {
+  return report.check ==
+         allnorm_kernel::check_of(report.rank, report.waited_for, report.phase, report.row, report.epoch);
+}
+
 /// Who started it: ranks that gave up may have waited for one that itself had given up, at about the same time.
 std::uint32_t first_cause(const Control& control, std::uint32_t rank) {
   for (int steps = 0; steps < kMaxWorldSize; steps++) {
     const Report& report = control.reports[rank];
-    if (report.valid == 0 || report.waited_for >= kMaxWorldSize) break;
-    if (control.reports[report.waited_for].valid == 0) break;
+    if (!has_arrived(report) || report.waited_for >= kMaxWorldSize) break;
+    if (!has_arrived(control.reports[report.waited_for])) break;
     rank = report.waited_for;
   }
   return rank;
@@ -66,7 +71,7 @@ WorkspaceStatus timed_out(const Report& report, std::uint32_t rank) {
   status.healthy = false;
   status.code = ErrorCode::kTimeout;
   status.rank = static_cast<int>(rank);
-  if (report.valid == 0) {
+  if (!has_arrived(report)) {
     status.message = fmt::format("rank {} gave up waiting for a peer; its report has not arrived yet", rank);
     return status;
   }
@@ -102,9 +107,10 @@ std::optional<WorkspaceStatus> difference(const Control& control) {
   status.code = ErrorCode::kMismatch;
   status.rank = status.waited_for = kMaxWorldSize;
   for (const Report& report : control.reports) {
-    if (report.valid == 0 || static_cast<Phase>(report.phase) != Phase::kDiffers) continue;
+    if (!has_arrived(report) || static_cast<Phase>(report.phase) != Phase::kDiffers) continue;
     const auto [first, second] = std::minmax({static_cast<int>(report.rank), static_cast<int>(report.waited_for)});
-    if (first < 0 || second >= kMaxWorldSize || std::pair(first, second) >= std::pair(status.rank, status.waited_for))
+    if (first < 0 || first == second || second >= kMaxWorldSize ||
+        std::pair(first, second) >= std::pair(status.rank, status.waited_for))
       continue;
     status.rank = first;
     status.waited_for = second;

@@ -8,6 +8,7 @@
 // Lifetime: the Context and the Bootstrap outlive the World; the World outlives every call on its Workspaces, and every
 // graph that captured one. Destroying it waits for this process's GPUs; another process may go on by itself, and its
 // calls end at their deadline. A group is made anew by making a new World, over a new Bootstrap, in every process.
+// With multicast all ranks must have finished their calls, and have met since, before any of them destroys its World.
 // Threads: one call in flight per Workspace, each Workspace used by one thread at a time; different Workspaces may be
 // used from different threads. status() and abort() may be called from any thread at any time, but during suspend() and
 // resume().
@@ -50,8 +51,9 @@ struct WorldOptions {
   bool multicast = false;
   /// Checked mode: before each call the ranks compare its number, tokens, hidden_dim, dtype, quant and strategy, on the
   /// device and so in graphs, too; $ALLNORM_CHECKED=1 asks for it as well. Where they differ, all ranks' calls end and
-  /// status() says what differs (kMismatch). For finding faults: it costs a kernel and a round trip a call. With a
-  /// Bootstrap all ranks must ask for it.
+  /// status() says what differs (kMismatch). A call that throws is compared, too, unless it throws for its stream;
+  /// where it does not differ it has not been made, and can be. For finding faults: it costs a kernel and a round trip
+  /// a call. With a Bootstrap all ranks must ask for it.
   bool checked = false;
 };
 
