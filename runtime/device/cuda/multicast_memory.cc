@@ -51,7 +51,10 @@ MulticastMemory::MulticastMemory(const Driver& driver, int here, std::size_t byt
 
 MulticastMemory::~MulticastMemory() { release(); }
 
-MemoryHandle MulticastMemory::export_handle() const { return allnorm::cuda::export_handle(driver_, handle_, *kind_); }
+MemoryHandle MulticastMemory::export_handle() const {
+  if (!kind_) throw Error(ErrorCode::kUnsupported, "multicast within a process has no handle for others");
+  return allnorm::cuda::export_handle(driver_, handle_, *kind_);
+}
 
 void MulticastMemory::add() {
   for (const int gpu : here_) driver_.check(driver_.cuMulticastAddDevice(handle_, gpu), "cuMulticastAddDevice");

@@ -39,9 +39,9 @@ class FiberHost {
  private:
   friend class Fiber;
   boost::context::detail::fcontext_t context_ = nullptr;
-  void* sanitizer_ = nullptr;
-  const void* stack_ = nullptr;
-  std::size_t stack_bytes_ = 0;
+  [[maybe_unused]] void* sanitizer_ = nullptr;
+  [[maybe_unused]] const void* stack_ = nullptr;
+  [[maybe_unused]] std::size_t stack_bytes_ = 0;
 };
 
 class Fiber {
@@ -71,7 +71,7 @@ class Fiber {
   FiberHost* host_ = nullptr;
   Function function_ = nullptr;
   void* argument_ = nullptr;
-  void* sanitizer_ = nullptr;
+  [[maybe_unused]] void* sanitizer_ = nullptr;
 };
 
 }  // namespace allnorm::sim

@@ -10,11 +10,12 @@
 // What lives how long: the communicator that was given may be freed at once, all goes over a duplicate. The Bootstrap
 // outlives its Worlds, and is destroyed on all ranks before MPI_Finalize().
 //
-// No call waits for longer than the timeout and a quarter more (20 ms at least). An all-gather goes by messages from each rank to each,
-// which name a rank that does not come; first the sizes, then, when all have come, the bytes. So a rank that comes when
-// others have given up fails as well, a quarter of the timeout later, and blames those. What MPI leaves open: a rank
-// that stands still between the two while others give up can have a last success, and fails in its next call. What MPI
-// says of an error comes as an Error (kPeer), and most launchers end all ranks when the process of one ends.
+// No call waits for longer than the timeout and a quarter more (20 ms at least). An all-gather goes by messages from
+// each rank to each, which name a rank that does not come; first the sizes, then, when all have come, the bytes. So a
+// rank that comes when others have given up fails as well, a quarter of the timeout later, and blames those. What MPI
+// leaves open: a rank that stands still between the two while others give up can have a last success, and fails in its
+// next call. What MPI says of an error comes as an Error (kPeer), and most launchers end all ranks when the process of
+// one ends.
 //
 // After a failure: the duplicate is never freed, receives are cancelled, and what cannot be cancelled stays pending
 // with its memory: a barrier that not all ranks came to, and sends of many bytes that nobody took. A communicator over
