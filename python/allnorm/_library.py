@@ -18,7 +18,6 @@ ELEMENT_BYTES = {F32: 4, F16: 2, BF16: 2, E4M3: 1, U8: 1, E2M1X2: 1}
 DTYPE_NAMES = {F32: "float32", F16: "float16", BF16: "bfloat16", E4M3: "float8_e4m3fn", U8: "uint8",
                E2M1X2: "float4_e2m1fn_x2"}
 
-DEFAULT_EPSILON = -1.0
 DEFAULT_TIMEOUT = -1.0
 
 _INVALID_ARGUMENT, _CAPACITY = 1, 4
@@ -68,8 +67,6 @@ _INITS = {ContextOptions: "context_options", WorldOptions: "world_options", Work
 _HANDLE, _OUT = c.c_void_p, c.POINTER(c.c_void_p)
 _FUNCTIONS = {
     "context_create": [c.POINTER(ContextOptions), _OUT],
-    "context_device_count": [_HANDLE, c.POINTER(c.c_int32)],
-    "context_is_simulated": [_HANDLE, c.POINTER(c.c_int32)],
     "context_synchronize": [_HANDLE, c.c_int32],
     "buffer_create": [_HANDLE, c.c_int32, c.c_size_t, _OUT],
     "buffer_data": [_HANDLE, _OUT],

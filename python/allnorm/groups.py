@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes as c
 import sys
+import weakref
 from typing import Any, Callable
 
 from . import _library as lib
@@ -99,6 +100,7 @@ class SimulatedRanks:
         self._world: int | None = None
         self._sizes: tuple[int, int, int] | None = None
         self._streams = [library().get(library().stream_create, self._context, rank) for rank in range(world_size)]
+        weakref.finalize(self, _destroy_streams, self._context, self._streams)
         self._pending: list[_SimulatedCall] = []
         self._users = 0
 
@@ -137,6 +139,11 @@ class SimulatedRanks:
         finally:
             for call in calls:
                 call.destroy()
+
+
+def _destroy_streams(of_context: int, streams: list[int]) -> None:
+    for rank, stream in enumerate(streams):
+        library().stream_destroy(of_context, rank, stream)
 
 
 class _SimulatedCall:
