@@ -13,6 +13,13 @@
 
 namespace allnorm_kernel {
 
+/// That a multiprocessor can hold at once.
+#if __CUDA_ARCH__ >= 1200
+enum : u32 { kThreadsPerMultiprocessor = 1536 };
+#else
+enum : u32 { kThreadsPerMultiprocessor = 2048 };
+#endif
+
 /// 16 bytes: a vector of a row, or a part of one.
 struct alignas(16) Words4 {
   u32 x, y, z, w;
@@ -132,6 +139,17 @@ enum : u32 { kPollsPerCheck = 1024 };  ///< Well under a millisecond of polling.
 /// Says that what was loaded was not what is waited for. A GPU polls on.
 ALLNORM_DEVICE void pause_after_failed_poll() {}
 
+/// What it is given, computed before what follows: compilers move what only a later step needs behind a wait.
+template <typename T>
+ALLNORM_DEVICE T* computed_here(T* pointer) {
+  asm volatile("" : "+l"(pointer));
+  return pointer;
+}
+ALLNORM_DEVICE Words4 computed_here(Words4 v) {
+  asm volatile("" : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w));
+  return v;
+}
+
 // --- warps, CTAs, clusters -------------------------------------------------------------------------------------------
 
 /// One line of PTX, where the intrinsic takes four: what a kernel takes to compile grows with its lines.
@@ -154,7 +172,9 @@ ALLNORM_DEVICE void barrier_named(u32 barrier, u32 threads) {
 ALLNORM_DEVICE void barrier_cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
 ALLNORM_DEVICE void barrier_cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
 ALLNORM_DEVICE float load_shared(const float* from) { return *from; }
+ALLNORM_DEVICE Words4 load_shared(const Words4* from) { return *from; }
 ALLNORM_DEVICE void store_shared(float* to, float value) { *to = value; }
+ALLNORM_DEVICE void store_shared(Words4* to, Words4 value) { *to = value; }
 /// Into the shared memory of a CTA of this cluster, at the place where `own` lies in this one.
 ALLNORM_DEVICE void store_cluster_shared(float* own, u32 cta_in_cluster, float value) {
   const u32 here = static_cast<u32>(__cvta_generic_to_shared(own));

@@ -27,6 +27,8 @@ const unsigned allnorm_host_ops_version = allnorm_kernel::kHostOpsVersion;
 
 namespace allnorm_kernel {
 
+enum : u32 { kThreadsPerMultiprocessor = 2048 };  ///< As most GPUs, so that the same kernels are simulated.
+
 /// 16 bytes: a vector of a row, or a part of one.
 struct alignas(16) Words4 {
   u32 x, y, z, w;
@@ -120,6 +122,11 @@ ALLNORM_DEVICE void fence_system(ALLNORM_AT) { allnorm_host_ops->fence_system(AL
 constexpr u32 kPollsPerCheck = 2;
 ALLNORM_DEVICE void pause_after_failed_poll(ALLNORM_AT) { allnorm_host_ops->pause_after_failed_poll(ALLNORM_HERE); }
 
+template <typename T>
+ALLNORM_DEVICE T computed_here(T value) {
+  return value;
+}
+
 // --- warps, CTAs, clusters -------------------------------------------------------------------------------------------
 
 ALLNORM_DEVICE u32 shuffle_xor(u32 value, u32 lane_mask, ALLNORM_AT) {
@@ -142,7 +149,15 @@ ALLNORM_DEVICE float load_shared(const float* from, ALLNORM_AT) {
   allnorm_host_ops->load_shared(&v, from, sizeof(v), ALLNORM_HERE);
   return v;
 }
+ALLNORM_DEVICE Words4 load_shared(const Words4* from, ALLNORM_AT) {
+  Words4 v;
+  allnorm_host_ops->load_shared(&v, from, sizeof(v), ALLNORM_HERE);
+  return v;
+}
 ALLNORM_DEVICE void store_shared(float* to, float value, ALLNORM_AT) {
+  allnorm_host_ops->store_shared(to, &value, sizeof(value), ALLNORM_HERE);
+}
+ALLNORM_DEVICE void store_shared(Words4* to, Words4 value, ALLNORM_AT) {
   allnorm_host_ops->store_shared(to, &value, sizeof(value), ALLNORM_HERE);
 }
 ALLNORM_DEVICE void store_cluster_shared(float* own, u32 cta_in_cluster, float value, ALLNORM_AT) {
@@ -209,7 +224,8 @@ ALLNORM_DEVICE u32 f32_to_bf16x2(float low, float high) {
 ALLNORM_DEVICE FloatPair f16x2_to_f32(u32 word) {
   return {f16_bits_to_f32(static_cast<u16>(word)), f16_bits_to_f32(static_cast<u16>(word >> 16))};
 }
-/// Through f32, which has more than twice the bits of either format, so that the second rounding changes nothing.
+/// Through f32, which has at least twice the bits of either format and two, so that the second rounding changes
+/// nothing.
 ALLNORM_DEVICE u32 add_f16x2(u32 a, u32 b) {
   const FloatPair x = f16x2_to_f32(a), y = f16x2_to_f32(b);
   return f32_to_f16x2(add_rn(x.low, y.low), add_rn(x.high, y.high));

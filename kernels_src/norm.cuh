@@ -57,7 +57,10 @@ ALLNORM_DEVICE float fold_row(const ChunkValues& shared, u32 parity, u32 lane, C
 #pragma unroll
     for (u32 first = kLanes * i; first < kChunks; first += 32) {
       const u32 chunk = first + lane % kLanes;
-      if (chunk < kChunks) values[i] = combine(values[i], load_shared(&shared.values[parity][chunk]));
+      if (chunk >= kChunks) continue;
+      const float value = load_shared(&shared.values[parity][chunk]);
+      // No value is -0, so that the first one is what combining it with 0 makes of it.
+      values[i] = first < 32 ? value : combine(values[i], value);
     }
   }
 #pragma unroll
@@ -116,6 +119,35 @@ ALLNORM_DEVICE void unpack(const GammaVector& gamma, float (&to)[kVectorElements
       to[4 * i + 2] = bits_float(gamma.parts[i].z);
       to[4 * i + 3] = bits_float(gamma.parts[i].w);
     }
+  }
+}
+
+/// gamma + weight_bias of a lean kernel, a vector a thread. It is prepared before the row is waited for, and costs no
+/// register meanwhile.
+struct SharedGamma {
+  enum : u32 { kThreads = kLean ? kThreadsPerCta : 1 };
+  Words4 parts[2][kThreads];
+};
+
+ALLNORM_DEVICE void share_gamma(const Params& params, Place place, SharedGamma& shared) {
+  if (!place.has(0)) return;
+  float gamma[kVectorElements];
+  unpack(load_gamma(params, place.vector(0)), gamma);
+  u32 words[8];
+#pragma unroll
+  for (u32 j = 0; j < 8; j++) words[j] = float_bits(add_rn(gamma[j % kVectorElements], params.weight_bias));
+  store_shared(&shared.parts[0][place.thread_in_row], {words[0], words[1], words[2], words[3]});
+  store_shared(&shared.parts[1][place.thread_in_row], {words[4], words[5], words[6], words[7]});
+}
+
+/// What this thread shared.
+ALLNORM_DEVICE void load_shared_gamma(const SharedGamma& shared, Place place, float (&to)[kVectorElements]) {
+#pragma unroll
+  for (u32 i = 0; i < 2; i++) {
+    const Words4 v = load_shared(&shared.parts[i][place.thread_in_row]);
+    const u32 words[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+    for (u32 j = 0; j < 4; j++) to[(4 * i + j) % kVectorElements] = bits_float(words[j]);
   }
 }
 

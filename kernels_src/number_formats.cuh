@@ -79,16 +79,21 @@ ALLNORM_DEVICE float e4m3_bits_to_f32(u8 bits) {
 }
 
 /// e2m1 in the low nibble, saturating to +-6: 0, 0.5, 1, 1.5, 2, 3, 4, 6.
+///
+/// Below 2 the codes count steps of 0.5, up to 4 steps of 1, then steps of 2. Added to the power of two that has such
+/// an ulp, a magnitude is rounded to those steps; of the three counts, each as far on as where its range begins, the
+/// least is the code.
 ALLNORM_DEVICE u8 f32_to_e2m1_bits(float value) {
-  constexpr u32 kOne = 0x3F800000u, kHalf = 0x3F000000u, kSix = 0x40C00000u;
-  const u32 bits = float_bits(value), sign = (bits >> 28) & 0x8u;
-  if (is_nan_bits(bits)) return 0x7u;
-  const u32 magnitude = (bits & kF32Magnitude) < kSix ? bits & kF32Magnitude : kSix;
-  if (magnitude < kOne) {
-    // The step is 0.5, the ulp of 2^22.
-    return static_cast<u8>(sign | (float_bits(bits_float(magnitude) + 4194304.0f) - float_bits(4194304.0f)));
-  }
-  return static_cast<u8>(sign | ((magnitude - kHalf + 0x1FFFFFu + ((magnitude >> 22) & 1u)) >> 22));
+  constexpr u32 kHalves = 0x4A800000u, kOnes = 0x4B000000u, kTwos = 0x4B800000u;  // 2^22, 2^23, 2^24
+  float clamped = value < 6.0f ? value : 6.0f;                                    // NaN, too
+  clamped = clamped > -6.0f ? clamped : -6.0f;
+  const float magnitude = bits_float(float_bits(clamped) & kF32Magnitude);
+  u32 code = float_bits(magnitude + bits_float(kHalves)) - kHalves;
+  const u32 ones = float_bits(magnitude + bits_float(kOnes)) - (kOnes - 2);
+  const u32 twos = float_bits(magnitude + bits_float(kTwos)) - (kTwos - 4);
+  if (ones < code) code = ones;
+  if (twos < code) code = twos;
+  return static_cast<u8>(code | (float_bits(clamped) >> 28 & 0x8u));
 }
 
 }  // namespace allnorm_kernel

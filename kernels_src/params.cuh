@@ -38,7 +38,7 @@ struct alignas(16) Report {
   u64 epoch;
 };
 
-/// Not that of any words of which some are still 0.
+/// Of rows and epochs below 2^31, not that of any words of which some are still 0.
 ALLNORM_DEVICE u32 check_of(u32 rank, u32 waited_for, u32 phase, u64 row, u64 epoch) {
   const u64 where = row + epoch;
   return 0x5A000000u + rank + waited_for + phase + static_cast<u32>(where) + static_cast<u32>(where >> 32);
@@ -92,10 +92,13 @@ struct ParamsFor {
   float output_scale;
   float epsilon;
   float weight_bias;
+  float inverse_scale;  ///< RN(1 / output_scale), of static FP8
   u32 rank;
-  u64 tokens;
+  u32 tokens;
+  u32 slot_bytes;    ///< of a row slot: the largest row
   RowState* states;  ///< of the kernel's strategy, one a row; of comparisons: theirs
-  u64 slot_bytes;    ///< of a row slot: the largest row
+  char* peer_slots;  ///< of two ranks, one-shot, at the peer: this rank's slot of row 0 in buffer 0
+  char* own_slots;   ///< the same here: the peer's slot
   Region one_shot;
   Region scatter;                ///< rows that this rank owns
   Region broadcast;              ///< one source: the owner

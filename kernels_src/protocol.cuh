@@ -10,10 +10,10 @@
 namespace allnorm_kernel {
 
 /// Where source 0's slot of a row lies in its region; the other sources' follow at strides of region.source_bytes.
-ALLNORM_DEVICE u64 slot_in_region(const Params& params, const Region& region, u32 sources, u64 row, u32 buffer) {
-  return buffer * sources * region.source_bytes + row * params.slot_bytes;
+ALLNORM_DEVICE u64 slot_in_region(const Params& params, const Region& region, u32 sources, u32 row, u32 buffer) {
+  return buffer * sources * region.source_bytes + u64{row} * params.slot_bytes;
 }
-ALLNORM_DEVICE u64 first_slot(const Params& params, const Region& region, u32 sources, u64 row, u32 buffer) {
+ALLNORM_DEVICE u64 first_slot(const Params& params, const Region& region, u32 sources, u32 row, u32 buffer) {
   return region.offset + slot_in_region(params, region, sources, row, buffer);
 }
 
@@ -26,13 +26,13 @@ struct Rotation {
   u32 dirty_vectors;
 };
 
-ALLNORM_DEVICE Rotation load_rotation(const Params& params, u64 row) {
+ALLNORM_DEVICE Rotation load_rotation(const Params& params, u32 row) {
   const Words2 v = load_relaxed_gpu(reinterpret_cast<const Words2*>(&params.states[row]));
   return {v.x, v.y};
 }
 
 /// By one thread of the row, after a barrier that all its threads passed with the old state read.
-ALLNORM_DEVICE void advance_state(const Params& params, u64 row, u32 buffer, bool alive) {
+ALLNORM_DEVICE void advance_state(const Params& params, u32 row, u32 buffer, bool alive) {
   RowState* state = &params.states[row];
   store_weak(reinterpret_cast<Words2*>(state), {alive ? next_buffer(buffer) : kPoisonedRow, kVectors});
   add_relaxed_gpu(&state->epoch, 1);
@@ -43,7 +43,7 @@ ALLNORM_DEVICE u32 sanitize(u32 word) { return word == kSentinel ? 0 : word; }
 ALLNORM_DEVICE Words4 sanitize(Words4 v) { return {sanitize(v.x), sanitize(v.y), sanitize(v.z), sanitize(v.w)}; }
 
 /// This thread's vectors of an input row, sanitised.
-ALLNORM_DEVICE ChunkVectors load_input_row(const Params& params, Place place, u64 row) {
+ALLNORM_DEVICE ChunkVectors load_input_row(const Params& params, Place place, u32 row) {
   ChunkVectors input;
 #pragma unroll
   for (u32 i = 0; i < kChunksPerWarp; i++) {
@@ -92,9 +92,10 @@ ALLNORM_DEVICE void clear(const Params& params, Place place, char* first, u64 so
 ALLNORM_DEVICE Words4 wait_for_vector(const Params& params, Waiter& waiter, const Words4* slot, const WaitFor& what) {
   if (!waiter.alive()) return {};
   Words4 v = load_relaxed_system(slot);
-  for (u32 polls = 1; waiter.alive() && has_sentinel(v); polls++) {
-    v = load_relaxed_system(slot);
+  for (u32 polls = 1; has_sentinel(v); polls++) {
     count_failed_poll(params, waiter, polls, what);
+    if (!waiter.alive()) break;
+    v = load_relaxed_system(slot);
   }
   return v;
 }
@@ -114,11 +115,11 @@ ALLNORM_DEVICE void wait_for_chunk(const Params& params, Waiter& waiter, bool pr
   if (vote_any(!waiter.alive()) && waiter.alive()) waiter.give_up();
 }
 
-/// The sum of two ranks. Addition commutes, so +0 is added to what is here before the other's comes; that is exact.
-ALLNORM_DEVICE Words4 sum_with_peer(const Params& params, Waiter& waiter, const Words4* slot, Words4 own,
-                                    const WaitFor& what) {
-  const Words4 here = add_vectors(own, {0, 0, 0, 0});
-  return add_vectors(here, wait_for_vector(params, waiter, slot, what));
+/// Of two ranks: addition commutes, so +0 is added to what is here before the other's comes; that is exact.
+ALLNORM_DEVICE Words4 begin_sum(Words4 own) { return computed_here(add_vectors(own, {0, 0, 0, 0})); }
+ALLNORM_DEVICE Words4 add_peer(const Params& params, Waiter& waiter, const Words4* slot, Words4 sum,
+                               const WaitFor& what) {
+  return add_vectors(sum, wait_for_vector(params, waiter, slot, what));
 }
 
 /// Sums a vector over all ranks, in rank order from +0 (section 3, rule 1), rounded to the dtype. `slots` is where
@@ -131,7 +132,7 @@ ALLNORM_DEVICE Words4 gather(const Params& params, Waiter& waiter, const char* s
   if constexpr (kWorldSize == 2 && !kOwnHasSlot) {
     what.rank = 1 - params.rank;
     const Words4* slot = reinterpret_cast<const Words4*>(slots + what.rank * source_bytes);
-    return sum_with_peer(params, waiter, slot, own, what);
+    return add_peer(params, waiter, slot, begin_sum(own), what);
   }
   constexpr u32 kBatch = kGatherBatch;
   float sum[kVectorElements];

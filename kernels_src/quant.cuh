@@ -31,8 +31,7 @@ ALLNORM_DEVICE float dynamic_scale(float row_maximum) {
 }
 
 /// FP8, static or dynamic: `inverse_scale` is RN(1 / scale).
-ALLNORM_DEVICE void store_fp8(const Params& params, u64 vector_in_tensor, const float (&n)[kVectorElements],
-                              float inverse_scale) {
+ALLNORM_DEVICE void store_fp8(const Params& params, u64 at, const float (&n)[kVectorElements], float inverse_scale) {
   u32 words[2] = {0, 0};
 #pragma unroll
   for (u32 j = 0; j < kVectorElements; j += 2) {
@@ -40,15 +39,15 @@ ALLNORM_DEVICE void store_fp8(const Params& params, u64 vector_in_tensor, const 
     words[j / 4] |= pair << (j % 4 * 8);
   }
   if constexpr (kVectorElements == 8) {
-    store_output(static_cast<Words2*>(params.quant_out) + vector_in_tensor, Words2{words[0], words[1]});
+    store_output(static_cast<Words2*>(params.quant_out) + at, Words2{words[0], words[1]});
   } else {
-    store_output(static_cast<u32*>(params.quant_out) + vector_in_tensor, words[0]);
+    store_output(static_cast<u32*>(params.quant_out) + at, words[0]);
   }
 }
 
 /// All lanes of a warp call this; `has` says whether this lane has a vector. A block of 16 columns lies in 2 or 4
 /// neighbouring lanes, never in two warps.
-ALLNORM_DEVICE void store_nvfp4(const Params& params, bool has, u64 row, u32 vector, const float (&n)[kVectorElements],
+ALLNORM_DEVICE void store_nvfp4(const Params& params, bool has, u32 row, u32 vector, const float (&n)[kVectorElements],
                                 float output_scale) {
   u32 largest = 0;  // as bits: above infinity where the block holds a NaN
 #pragma unroll
@@ -72,11 +71,11 @@ ALLNORM_DEVICE void store_nvfp4(const Params& params, bool has, u64 row, u32 vec
   for (u32 j = 0; j < kVectorElements; j += 2) {
     codes |= f32_to_e2m1x2(multiply_rn(n[j], multiplier), multiply_rn(n[j + 1], multiplier)) << (4 * j);
   }
-  const u64 vector_in_tensor = row * kVectors + vector;
+  const u64 at = vector_in_tensor(row, vector);
   if constexpr (kVectorElements == 8) {
-    store_output(static_cast<u32*>(params.quant_out) + vector_in_tensor, codes);
+    store_output(static_cast<u32*>(params.quant_out) + at, codes);
   } else {
-    store_output(static_cast<u16*>(params.quant_out) + vector_in_tensor, static_cast<u16>(codes));
+    store_output(static_cast<u16*>(params.quant_out) + at, static_cast<u16>(codes));
   }
   constexpr u32 kLanesPerBlock = 16 / kVectorElements;
   if (vector % kLanesPerBlock == 0) {

@@ -33,17 +33,16 @@ static_assert(kWarpsPerRow * kChunksPerWarp >= kChunks, "the geometry must cover
 // that spins), and in a world of two, CTAs of up to 512 threads are to fit twice on a multiprocessor, so that one waits
 // while the other works. So the loads in flight follow from the room that there is.
 //
-// A row of more than 512 threads fits twice only in 32 registers: kernels that can do with those are lean. They hold
-// one row at a time, and the other CTA hides what that waits for (two H200, 256 tokens of 7168: 13.4 us; looking
-// ahead, 14.0).
+// Lean kernels do with 32 registers. They hold one row at a time, and what that waits for is hidden by the CTAs beside
+// it: two of more than 512 threads, else as many as there is room for (two H200, 1024 tokens: of 7168 45.4 us, looking
+// ahead 46.8; of 4096 26.8 and 28.3). That all of them do is what tests/compile asks.
 enum : bool {
-  // By experience: the others need a few bytes of local memory.
-  kFitsLean = kVectors == kThreadsPerCta && kThreadsPerCta < 1024 && spec::kQuant != Quant::kNvfp4,
-  kLean = kThreadsPerCta > 512 && kCtasPerRow == 1 && kChunksPerWarp == 1 && kWorldSize == 2 && !spec::kTwoShot &&
-          !spec::kMulticast && kElementBytes == 2 && spec::kGammaDtype == spec::kDtype && kFitsLean,
+  kLean = kThreadsPerCta >= 256 && 2 * kThreadsPerCta <= kThreadsPerMultiprocessor && kCtasPerRow == 1 &&
+          kChunksPerWarp == 1 && kWorldSize == 2 && !spec::kTwoShot && !spec::kMulticast && kElementBytes == 2 &&
+          spec::kGammaDtype == spec::kDtype,
 };
 enum : u32 {
-  kCtasPerMultiprocessor = kLean                                                                   ? 2
+  kCtasPerMultiprocessor = kLean ? (kThreadsPerCta > 512 ? 2 : kThreadsPerMultiprocessor / kThreadsPerCta)
                            : kThreadsPerCta <= 512 && kChunksPerWarp <= 2 && spec::kWorldSize <= 2 ? 2
                                                                                                    : 1,
   kAllocatedThreads = (kThreadsPerCta + 127) / 128 * 128 * kCtasPerMultiprocessor,  // warps come by four
@@ -128,8 +127,17 @@ ALLNORM_DEVICE Place place_in_row() {
   return {cta, cta * kThreadsPerCta + thread_in_cta()};
 }
 
-ALLNORM_DEVICE Words4 load_input_vector(const Params& params, u64 row, u32 vector) {
-  return load_input_early(static_cast<const Words4*>(params.input) + row * kVectors + vector);
+/// Of a tensor like the input.
+ALLNORM_DEVICE u64 vector_in_tensor(u32 row, u32 vector) { return u64{row} * kVectors + vector; }
+
+/// Where a row of it begins. In bytes: compilers keep no index then, in two registers, beside the pointers.
+ALLNORM_DEVICE Words4* row_of(void* tensor, u32 row) {
+  return reinterpret_cast<Words4*>(reinterpret_cast<u64>(tensor) + u64{row} * (kVectors * sizeof(Words4)));
+}
+ALLNORM_DEVICE const Words4* row_of(const void* tensor, u32 row) { return row_of(const_cast<void*>(tensor), row); }
+
+ALLNORM_DEVICE Words4 load_input_vector(const Params& params, u32 row, u32 vector) {
+  return load_input_early(row_of(params.input, row) + vector);
 }
 
 ALLNORM_DEVICE void unpack(Words4 v, float (&to)[kVectorElements]) {
@@ -151,7 +159,7 @@ ALLNORM_DEVICE u32 add_words(u32 a, u32 b) {
   return spec::kDtype == Dtype::kF16 ? add_f16x2(a, b) : add_bf16x2(a, b);
 }
 /// Element by element, rounded to the dtype. Of 16-bit elements in one step, which gives the bits of a sum in f32 that
-/// is rounded: f32 has more than twice their bits and two (S. Figueroa, "When is double rounding innocuous?", 1995).
+/// is rounded: f32 has at least twice their bits and two (S. Figueroa, "When is double rounding innocuous?", 1995).
 ALLNORM_DEVICE Words4 add_vectors(Words4 a, Words4 b) {
   return {add_words(a.x, b.x), add_words(a.y, b.y), add_words(a.z, b.z), add_words(a.w, b.w)};
 }

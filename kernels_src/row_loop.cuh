@@ -1,9 +1,9 @@
 // The frame of every kernel: PDL, the cluster's start, rows in ascending order, the padding.
 //
 // The whole grid is resident (the launcher sizes it so); a cluster takes rows c, c + clusters, ...
-// The next row is published before this one is polled, so that its payload is under way meanwhile;
-// and since a row is published before it is polled, the smallest unfinished row can always finish
-// (design, section 4, rule 7).
+// The next row is published before this one is polled, so that its payload is under way meanwhile
+// (a lean kernel leaves that to the CTAs beside it); and since a row is published before it is
+// polled, the smallest unfinished row can always finish (design, section 4, rule 7).
 #ifndef ALLNORM_KERNELS_ROW_LOOP_CUH_
 #define ALLNORM_KERNELS_ROW_LOOP_CUH_
 
@@ -23,7 +23,7 @@ struct SentRow {
 ///   send(params, place, row, rotation, input)      stores this rank's row, and clears
 ///   sum(params, place, row, buffer, waiter, mine)  leaves the row's sum in mine.values
 template <typename Strategy>
-ALLNORM_DEVICE SentRow begin_row(const Params& params, Place place, const Strategy& strategy, u64 row, Waiter& waiter) {
+ALLNORM_DEVICE SentRow begin_row(const Params& params, Place place, const Strategy& strategy, u32 row, Waiter& waiter) {
   SentRow sent;
   if constexpr (kWorldSize == 1) {
     if constexpr (kInputKept) sent.input = load_input_row(params, place, row);
@@ -52,14 +52,14 @@ struct RowLoop {
 };
 
 template <typename Strategy>
-ALLNORM_DEVICE void end_row(const Params& params, Place place, const Strategy& strategy, u64 row, const SentRow& sent,
+ALLNORM_DEVICE void end_row(const Params& params, Place place, const Strategy& strategy, u32 row, const SentRow& sent,
                             RowLoop& loop, Shared& shared) {
   RowValues mine;
   load_row(params, place, row, sent.input, sent.residual, mine);
   strategy.sum(params, place, row, sent.buffer, loop.waiter, mine);
   if (!loop.others_started) barrier_cluster_wait();  // their shared memory exists from here on
   loop.others_started = true;
-  finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);
+  finish_row(params, place, row, loop.waiter, loop.parity, mine, loop.constants, shared);
   if (kWorldSize > 1 && place.thread_in_row == 0) {
     advance_state(params, row, sent.buffer, loop.waiter.alive());
   }
@@ -75,19 +75,20 @@ ALLNORM_DEVICE void for_each_row(const Params& params, Shared& shared) {
   if constexpr (spec::kPdl != Pdl::kOff) grid_dependency_wait();
   if constexpr (spec::kPdl == Pdl::kEarlyTrigger) grid_dependency_launch();
   RowLoop loop;
-  const u64 clusters = ctas_in_grid() / kCtasPerRow;
-  u64 next_row = cta_in_grid() / kCtasPerRow;
+  const u32 clusters = ctas_in_grid() / kCtasPerRow;
+  u32 next_row = cta_in_grid() / kCtasPerRow;
   if constexpr (kLean) {
-    loop.constants = load_constants(params, place);
 #pragma unroll 1
     for (; next_row < params.tokens; next_row += clusters) {
       const SentRow sent = begin_row(params, place, strategy, next_row, loop.waiter);
+      // Here, it does not hold up what is sent.
+      if (spec::kFused && next_row == cta_in_grid()) share_constants(params, place, shared);
       end_row(params, place, strategy, next_row, sent, loop, shared);
     }
   } else {
     // Otherwise the first round of the loop only begins a row.
     constexpr bool kBeginsApart = kRepeatsCode;
-    u64 row = params.tokens;  // none yet
+    u32 row = params.tokens;  // none yet
     SentRow sent;
     if constexpr (kBeginsApart) {
       row = next_row;

@@ -10,13 +10,13 @@ struct TwoShot {
   ALLNORM_DEVICE TwoShot(const Params& params, Place place)
       : own_memory(params.symmetric[params.rank]), thread_offset(place.thread_in_row * sizeof(Words4)) {}
 
-  static ALLNORM_DEVICE u32 owner_of(u64 row) { return static_cast<u32>(row % kWorldSize); }
+  static ALLNORM_DEVICE u32 owner_of(u32 row) { return row % kWorldSize; }
   /// A slot a rank, at the row's owner alone.
-  static ALLNORM_DEVICE u64 first_scatter_slot(const Params& params, u64 row, u32 buffer) {
+  static ALLNORM_DEVICE u64 first_scatter_slot(const Params& params, u32 row, u32 buffer) {
     return first_slot(params, params.scatter, kWorldSize, row / kWorldSize, buffer);
   }
   /// One slot, at every rank.
-  static ALLNORM_DEVICE u64 broadcast_slot(const Params& params, u64 row, u32 buffer) {
+  static ALLNORM_DEVICE u64 broadcast_slot(const Params& params, u32 row, u32 buffer) {
     return first_slot(params, params.broadcast, 1, row, buffer);
   }
   /// The owner has its sum; only a multicast stores it into its slot as well.
@@ -24,7 +24,7 @@ struct TwoShot {
     return spec::kMulticast || owner != params.rank;
   }
 
-  ALLNORM_DEVICE void send(const Params& params, Place place, u64 row, Rotation rotation,
+  ALLNORM_DEVICE void send(const Params& params, Place place, u32 row, Rotation rotation,
                            const ChunkVectors& input) const {
     const u32 owner = owner_of(row), stale = previous_buffer(rotation.buffer);
     if (owner != params.rank) {
@@ -43,7 +43,7 @@ struct TwoShot {
     }
   }
 
-  ALLNORM_DEVICE void sum(const Params& params, Place place, u64 row, u32 buffer, Waiter& waiter,
+  ALLNORM_DEVICE void sum(const Params& params, Place place, u32 row, u32 buffer, Waiter& waiter,
                           RowValues& mine) const {
     const u32 owner = owner_of(row);
     const u64 broadcast = broadcast_slot(params, row, buffer);
@@ -66,7 +66,6 @@ struct TwoShot {
         sum_vector = wait_for_vector(params, waiter, slot, {owner, Phase::kBroadcast, row});
       }
       mine.values.set(i, sum_vector);
-      if constexpr (!kRepeatsCode) report_if_timed_out(params, waiter, row);
     }
   }
 };

@@ -11,7 +11,7 @@ namespace allnorm_kernel {
 struct WaitFor {
   u32 rank;
   Phase phase;
-  u64 row;
+  u32 row;
 };
 
 /// Time in steps of 2^20 ns, about a millisecond: enough for a deadline, and one register.
@@ -36,7 +36,7 @@ struct Waiter {
   static ALLNORM_DEVICE u32 timed_out(const WaitFor& what) {
     return kTimedOut + what.rank * 4 + static_cast<u32>(what.phase);
   }
-  ALLNORM_DEVICE WaitFor report(u64 row) const {
+  ALLNORM_DEVICE WaitFor report(u32 row) const {
     const u32 what = deadline - kTimedOut;
     return {what / 4, static_cast<Phase>(what % 4), row};
   }
@@ -57,8 +57,7 @@ ALLNORM_DEVICE void report_and_poison(const Params& params, WaitFor what) {
   const u64 epoch = load_relaxed_gpu(&params.states[what.row].epoch);
   const u32 phase = static_cast<u32>(what.phase);
   const Words4 who = {check_of(params.rank, what.rank, phase, what.row, epoch), params.rank, what.rank, phase};
-  const Words4 where = {static_cast<u32>(what.row), static_cast<u32>(what.row >> 32), static_cast<u32>(epoch),
-                        static_cast<u32>(epoch >> 32)};
+  const Words4 where = {what.row, 0, static_cast<u32>(epoch), static_cast<u32>(epoch >> 32)};
 #pragma unroll 1
   for (u32 rank = 0; rank < kWorldSize; rank++) {
     Control* control = control_of(params, rank);
@@ -70,7 +69,7 @@ ALLNORM_DEVICE void report_and_poison(const Params& params, WaitFor what) {
 }
 
 /// After the waits for a chunk.
-ALLNORM_DEVICE void report_if_timed_out(const Params& params, Waiter& waiter, u64 row) {
+ALLNORM_DEVICE void report_if_timed_out(const Params& params, Waiter& waiter, u32 row) {
   if (!waiter.has_report()) return;
   report_and_poison(params, waiter.report(row));
   waiter.give_up();

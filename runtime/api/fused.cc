@@ -101,7 +101,7 @@ unsigned resident_clusters(const Workspace::Impl& workspace, const Plan& plan) {
 
 void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, Stream stream) {
   KernelParams& params = workspace.params;
-  params.tokens = static_cast<std::uint64_t>(tokens);
+  params.tokens = static_cast<std::uint32_t>(tokens);
   params.states = plan.spec.strategy == Strategy::kOneShot ? workspace.one_shot_states() : workspace.two_shot_states();
   const auto resident = static_cast<std::int64_t>(resident_clusters(workspace, plan));
   const auto clusters = static_cast<unsigned>(std::min(tokens, resident)) + workspace.extra_clusters();
@@ -150,6 +150,7 @@ void check_and_launch(Workspace::Impl& workspace, const Call& call, Stream strea
     params.scale_out = call.scale_out.data;
     params.output_scale_pointer = call.output_scale_pointer;
     params.output_scale = call.output_scale;
+    params.inverse_scale = 1.0F / call.output_scale;
     params.epsilon = call.epsilon.value_or(default_epsilon(call.input.dtype));
     params.weight_bias = call.weight_bias;
   } else {

@@ -97,7 +97,7 @@ World::Impl::Impl(Context::Impl& context, Bootstrap& bootstrap, int device_numbe
         context, options, place, std::move(table), of_ranks[static_cast<std::size_t>(first_rank_)], multicast_.get())));
     Workspace::Impl& workspace = ranks_.front()->impl();
     for (std::size_t rank = 0; rank < of_ranks.size(); rank++) {
-      workspace.params.symmetric[rank] = static_cast<char*>(of_ranks[rank]->data());
+      workspace.set_memory_of(rank, *of_ranks[rank]);
     }
   });
   log::info("rank {} of {}: memory is shared by {}", first_rank_, size_,

@@ -144,7 +144,7 @@ SymmetricLayout SymmetricLayout::of(const WorldOptions& options) {
   const auto two_shot_rows = static_cast<std::uint64_t>(options.max_tokens_two_shot);
   const std::uint64_t owned_rows = ranks == 0 ? 0 : (two_shot_rows + ranks - 1) / ranks;
   constexpr std::uint64_t kAlignment = 256;
-  layout.slot_bytes = static_cast<std::uint64_t>(options.max_row_bytes);
+  layout.slot_bytes = static_cast<std::uint32_t>(options.max_row_bytes);
   layout.total_bytes = (sizeof(Control) + kAlignment - 1) / kAlignment * kAlignment;
   const auto append = [&](std::uint64_t rows, std::uint64_t sources) {
     const allnorm_kernel::Region region = {layout.total_bytes, rows * layout.slot_bytes};
@@ -183,6 +183,15 @@ Workspace::Impl::Impl(Context::Impl& shared_context, const WorldOptions& world_o
     comparison_ = &context.plans().get(device_, helper_spec(Operation::kCompareCalls, device_.target(), world_size));
   }
   renew();
+}
+
+void Workspace::Impl::set_memory_of(std::size_t of, const DeviceMemory& memory) noexcept {
+  params.symmetric[of] = static_cast<char*>(memory.data());
+  if (world_size != 2) return;
+  const bool is_own = of == static_cast<std::size_t>(rank);
+  const std::size_t source = is_own ? 1 - of : static_cast<std::size_t>(rank);
+  char* slots = params.symmetric[of] + layout.one_shot.offset + source * layout.one_shot.source_bytes;
+  (is_own ? params.own_slots : params.peer_slots) = slots;
 }
 
 RowState* Workspace::Impl::one_shot_states() const noexcept { return static_cast<RowState*>(states->data()); }

@@ -23,7 +23,7 @@ using KernelParams = allnorm_kernel::ParamsFor<kMaxWorldSize>;
 /// region; a slot a rank in the scatter region of its owner; and one slot in the broadcast region. Nothing depends on a
 /// call's tokens, hidden_dim or dtype (design, section 4, rule 4).
 struct SymmetricLayout {
-  std::uint64_t slot_bytes = 0;
+  std::uint32_t slot_bytes = 0;
   allnorm_kernel::Region one_shot{};
   allnorm_kernel::Region scatter{};
   allnorm_kernel::Region broadcast{};
@@ -64,6 +64,8 @@ class Workspace::Impl {
   unsigned extra_clusters() const noexcept { return extra_clusters_; }
   /// Of checked mode; null where calls are not compared.
   const Plan* comparison() const noexcept { return comparison_; }
+  /// Where this rank finds the symmetric memory of `rank`.
+  void set_memory_of(std::size_t rank, const DeviceMemory& memory) noexcept;
   allnorm_kernel::RowState* one_shot_states() const noexcept;
   allnorm_kernel::RowState* two_shot_states() const noexcept { return one_shot_states() + options.max_tokens_one_shot; }
   allnorm_kernel::RowState* comparison_state() const noexcept {

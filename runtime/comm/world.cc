@@ -84,7 +84,7 @@ World::Impl::Impl(Context::Impl& context, const WorldOptions& options)
   }
   for (const auto& rank : ranks_) {
     for (std::size_t peer = 0; peer < ranks_.size(); peer++) {
-      rank->impl().params.symmetric[peer] = static_cast<char*>(ranks_[peer]->impl().symmetric->data());
+      rank->impl().set_memory_of(peer, *ranks_[peer]->impl().symmetric);
     }
   }
 }
