@@ -52,10 +52,10 @@ def _written(*outputs: Optional[torch.Tensor]) -> None:
         torch.autograd.graph.increment_version([output for output in outputs if output is not None])
 
 
-@_operator("fused_allreduce_add_rmsnorm(Tensor input, Tensor residual_in, Tensor gamma, SymInt workspace, float? epsilon, "
-           "Tensor(a!)? output, Tensor(b!) residual_out, Tensor(c!)? quant_out, Tensor(d!)? scale_out, "
-           "Tensor? scale_tensor, float scale, SymInt layout, SymInt quant, bool launch_with_pdl, SymInt strategy, "
-           "float weight_bias) -> ()")
+@_operator("fused_allreduce_add_rmsnorm(Tensor input, Tensor residual_in, Tensor gamma, SymInt workspace, "
+           "float? epsilon, Tensor(a!)? output, Tensor(b!) residual_out, Tensor(c!)? quant_out, "
+           "Tensor(d!)? scale_out, Tensor? scale_tensor, float scale, SymInt layout, SymInt quant, "
+           "bool launch_with_pdl, SymInt strategy, float weight_bias) -> ()")
 def fused_operator(input: torch.Tensor, residual_in: torch.Tensor, gamma: torch.Tensor, workspace: int,
                    epsilon: Optional[float], output: Optional[torch.Tensor], residual_out: torch.Tensor,
                    quant_out: Optional[torch.Tensor], scale_out: Optional[torch.Tensor],
