@@ -135,6 +135,7 @@ class Library:
             setattr(self, name, function)
         for name in _DESTRUCTORS:
             setattr(self, name, self._function(name, [_HANDLE], None))
+        self.python_start = self._function("python_start", [c.c_void_p], c.c_void_p)
 
     def __getattr__(self, name: str) -> Any:  # for type checkers: the functions are set above
         raise AttributeError(name)

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import _library as lib
 from . import _tensors
+from ._known import KnownCall, MOST, NOT_KNOWN, can_be_known
 from ._library import library
 from .enums import MNNVLAllreduceFusionStrategy, MNNVLQuantType, QuantizationSFLayout
 from .errors import refuse
@@ -108,9 +109,9 @@ def trtllm_mnnvl_fused_allreduce_add_rmsnorm_quant(
         return _in_graph.fused_quant(input, residual_in, gamma, workspace, epsilon, output, residual_out, quant_out,
                                      scale_out, output_scale, layout_code, quant_type, launch_with_pdl, strategy,
                                      weight_bias)
-    if workspace.known_calls and _launch_known(workspace, input, residual_in, gamma, output, residual_out, quant_out,
-                                               scale_out, quant_type, layout_code, strategy, output_scale, epsilon,
-                                               weight_bias, launch_with_pdl):
+    if _launch_known(workspace.known_calls, (quant_type, layout_code, strategy, epsilon, weight_bias, launch_with_pdl,
+                                             output_scale.__class__), input, residual_in, gamma, output, residual_out,
+                     quant_out, scale_out, output_scale):
         return quant_out, scale_out, residual_out, output
     try:
         quant = MNNVLQuantType(quant_type)
@@ -218,65 +219,30 @@ def launch_fused(input: Any, residual_in: Any, gamma: Any, workspace: MNNVLAllRe
                  epsilon: float | None, output: Any, residual_out: Any, quant_out: Any, scale_out: Any, output_scale: Any,
                  layout: int, quant: int, launch_with_pdl: bool, strategy: Any, weight_bias: float) -> None:
     """The fused call, with or without quantization, on outputs that are given."""
-    if workspace.known_calls and _launch_known(workspace, input, residual_in, gamma, output, residual_out, quant_out,
-                                               scale_out, quant, layout, strategy, output_scale, epsilon, weight_bias,
-                                               launch_with_pdl):
+    options = (quant, layout, strategy, epsilon, weight_bias, launch_with_pdl, output_scale.__class__)
+    if _launch_known(workspace.known_calls, options, input, residual_in, gamma, output, residual_out, quant_out,
+                     scale_out, output_scale):
         return
     arrays = _Arrays(workspace, input)
     call = _fused_call(arrays, input, residual_in, gamma, epsilon, output, residual_out, quant_out, scale_out,
                        output_scale, layout, quant, launch_with_pdl, strategy, weight_bias)
     function = "fused_allreduce_add_rmsnorm_quant" if quant != MNNVLQuantType.NONE else "fused_allreduce_add_rmsnorm"
     arrays.run(getattr(library(), function), call)
-    if workspace.raw_stream is not None and (output_scale is None or isinstance(output_scale, (int, float))):
-        known = _KnownCall(function, call, (input, residual_in, gamma, output, residual_out, quant_out, scale_out),
-                           (quant, layout, strategy, output_scale, epsilon, weight_bias, launch_with_pdl))
-        of_shape = workspace.known_calls.setdefault(input.shape, [])
-        of_shape.insert(0, known)
-        del of_shape[_MOST_KNOWN:]
+    tensors = (input, residual_in, gamma, output, residual_out, quant_out, scale_out)
+    if workspace.raw_stream is not None and can_be_known(tensors, output_scale):
+        workspace.known_calls.insert(0, KnownCall(workspace, call, tensors, output_scale, options))
+        del workspace.known_calls[MOST:]
 
 
-#: Kinds of calls of one shape that a workspace remembers.
-_MOST_KNOWN = 4
-
-
-class _KnownCall:
-    """A call of PyTorch tensors that went well: one like it differs in addresses alone. So a warm call takes microseconds
-    less of the host's time. The library itself looks at each address, and whose GPU's it is."""
-
-    __slots__ = ("expected", "function", "options", "pointer", "words")
-
-    def __init__(self, function: str, call: lib.FusedCall, tensors: tuple[Any, ...], options: tuple[Any, ...]) -> None:
-        self.function, self.options = library().unchecked(function), options
-        self.pointer = c.pointer(call)
-        self.words = (c.c_uint64 * (c.sizeof(call) // 8)).from_buffer(call)
-        # By tensor: its place in the struct (the size comes first, a tensor has four words, the address is the first).
-        self.expected = [None if tensor is None else (1 + 4 * index, tensor.shape, tensor.dtype)
-                         for index, tensor in enumerate(tensors)]
-
-
-def _launch_known(workspace: MNNVLAllReduceFusionWorkspace, input: Any, residual_in: Any, gamma: Any, output: Any,
-                  residual_out: Any, quant_out: Any, scale_out: Any, *options: Any) -> bool:
+def _launch_known(known_calls: list[KnownCall], options: tuple[Any, ...], *arguments: Any) -> bool:
     """Whether the call was one that is known, and so was made."""
-    for known in workspace.known_calls.get(input.shape, ()):
-        if known.options != options:
-            continue
-        words = known.words
-        for tensor, expected in zip((input, residual_in, gamma, output, residual_out, quant_out, scale_out),
-                                    known.expected):
-            if expected is None:
-                if tensor is not None:
-                    break
-                continue
-            word, shape, dtype = expected
-            if tensor is None or tensor.dtype is not dtype or tensor.shape != shape or not tensor.is_contiguous():
-                break
-            words[word] = tensor.data_ptr()
-        else:
-            workspace.check_alive()
-            status = known.function(workspace.handle, known.pointer, workspace.raw_stream(workspace.device))
-            if status != 0:
+    for known in known_calls:
+        if known.options == options:
+            status = known.launch(*arguments)
+            if status == 0:
+                return True
+            if status != NOT_KNOWN:
                 library().raise_last(status)
-            return True
     return False
 
 

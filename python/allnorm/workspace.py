@@ -118,7 +118,7 @@ class MNNVLAllReduceFusionWorkspace:
         workspaces[self.number] = self
         #: PyTorch's current stream of a GPU, as an address; None without PyTorch.
         self.raw_stream: Any = None
-        self.known_calls: dict[Any, Any] = {}
+        self.known_calls: list[Any] = []  #: See _known.py.
         if "torch" in sys.modules:
             from . import torch_ops  # registers the operators
 
@@ -205,6 +205,7 @@ class MNNVLAllReduceFusionWorkspace:
     def destroy(self) -> None:
         """No call may be in flight. A second time it does nothing."""
         self._destroyed = True
+        self.known_calls.clear()
         self._finalizer()
 
     def check_alive(self) -> None:
