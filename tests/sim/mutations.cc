@@ -153,7 +153,7 @@ std::span<const Mutation> mutations() {
        "4",
        "a row's slot lies at row * (bytes of this call's rows)",
        "the reference has",
-       {{"protocol.cuh", "+ row * params.slot_bytes;", "+ row * (kVectors * sizeof(Words4));"}},
+       {{"protocol.cuh", "+ u64{row} * params.slot_bytes;", "+ u64{row} * (kVectors * sizeof(Words4));"}},
        false,
        standard_scenario},
       {"sentinel_compared_as_float",
@@ -240,9 +240,9 @@ std::span<const Mutation> mutations() {
        "7",
        "odd ranks take their rows in descending order",
        "gave up waiting",
-       {{"row_loop.cuh", "u64 next_row = cta_in_grid() / kCtasPerRow;",
+       {{"row_loop.cuh", "u32 next_row = cta_in_grid() / kCtasPerRow;",
          "const bool descending = params.rank % 2 == 1;\n"
-         "  u64 next_row = descending ? params.tokens - 1 - cta_in_grid() / kCtasPerRow : cta_in_grid() / "
+         "  u32 next_row = descending ? params.tokens - 1 - cta_in_grid() / kCtasPerRow : cta_in_grid() / "
          "kCtasPerRow;"},
         {"row_loop.cuh", "      row = next_row;\n      next_row += clusters;\n      if",
          "      row = next_row;\n      next_row += descending ? -clusters : clusters;\n      if"},
@@ -274,32 +274,31 @@ std::span<const Mutation> mutations() {
        "the rotation state is written before a barrier, which threads that have not read it pass later",
        "",
        {{"row_loop.cuh",
-         "finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);\n"
+         "finish_row(params, place, row, loop.waiter, loop.parity, mine, loop.constants, shared);\n"
          "  if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
          "    advance_state(params, row, sent.buffer, loop.waiter.alive());\n"
          "  }",
          "if (kWorldSize > 1 && place.thread_in_row == 0) {\n"
          "    advance_state(params, row, sent.buffer, loop.waiter.alive());\n"
          "  }\n"
-         "  finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);"}},
+         "  finish_row(params, place, row, loop.waiter, loop.parity, mine, loop.constants, shared);"}},
        false,
        two_warps},
       {"offsets_in_32_bits",
        "12",
        "the offset of a slot is computed in 32 bits",
        "gave up waiting",
-       {{"protocol.cuh", "return buffer * sources * region.source_bytes + row * params.slot_bytes;",
-         "return static_cast<u32>(buffer * sources * region.source_bytes + row * params.slot_bytes);"}},
+       {{"protocol.cuh", "return buffer * sources * region.source_bytes + u64{row} * params.slot_bytes;",
+         "return static_cast<u32>(buffer * sources * region.source_bytes + u64{row} * params.slot_bytes);"}},
        false,
        large_buffers},
       {"gives_up_before_cluster_barrier",
        "11",
        "a thread that has given up leaves without passing the cluster barrier",
        "reads shared memory that was never written",
-       {{"row_loop.cuh",
-         "finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);",
+       {{"row_loop.cuh", "finish_row(params, place, row, loop.waiter, loop.parity, mine, loop.constants, shared);",
          "if (!loop.waiter.alive()) return;\n"
-         "  finish_row(params, place, row, loop.waiter.alive(), loop.parity, mine, loop.constants, shared);"}},
+         "  finish_row(params, place, row, loop.waiter, loop.parity, mine, loop.constants, shared);"}},
        false,
        half_a_row},
       {"partial_sum_published",

@@ -67,14 +67,14 @@ KERNEL(wait_for_word_or_barrier) {
 /// result[0]: how many milliseconds it took.
 KERNEL(wait_for_clock) {
   const u64 begin = clock_nanoseconds();
-  while (clock_nanoseconds() - begin < params.tokens * 1000000) pause_after_failed_poll();
+  while (clock_nanoseconds() - begin < u64{params.tokens} * 1000000) pause_after_failed_poll();
   result(params, 0, static_cast<u32>((clock_nanoseconds() - begin) / 1000000));
 }
 KERNEL(wait_for_word_or_clock) {
   const u64 begin = clock_nanoseconds();
   while (load_relaxed_system(word(params, 70)) != 1) {
     pause_after_failed_poll();
-    if (clock_nanoseconds() - begin > params.tokens * 1000000) {
+    if (clock_nanoseconds() - begin > u64{params.tokens} * 1000000) {
       result(params, 0, 1);
       return;
     }
@@ -322,7 +322,7 @@ TEST_CASE("a deadlock report says who polls which place, who waits at which barr
 
 TEST_CASE("time goes on where nothing else can, so that a kernel that waits for the clock ends") {
   Bench bench;
-  for (const std::uint64_t milliseconds : {1U, 50U, 30'000U}) {
+  for (const std::uint32_t milliseconds : {1U, 50U, 30'000U}) {
     const auto launch = [&](const char* name) {
       return bench.run(with_seed(milliseconds), [&](Bench& b) {
         sim::KernelParams params = b.params(0);
