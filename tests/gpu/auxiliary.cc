@@ -60,6 +60,7 @@ AuxiliaryKernels::AuxiliaryKernels(const cuda::CudaDevice& device) {
                                                            {"digest", &digest},
                                                            {"compare", &compare},
                                                            {"check_conversions", &check_conversions},
+                                                           {"check_sums", &check_sums},
                                                            {"check_rsqrt", &check_rsqrt},
                                                            {"digest_conversions", &digest_conversions}};
   for (const auto& [name, function] : functions) {

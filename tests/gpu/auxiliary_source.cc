@@ -150,6 +150,18 @@ extern "C" __global__ void check_conversions(Count* counts) {
   }
 }
 
+// A sum of pairs against one in f32 that is then rounded: what the contract asks for.
+extern "C" __global__ void check_sums(Count* counts) {
+  const u64 threads = static_cast<u64>(gridDim.x) * blockDim.x;
+  for (u64 i = static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x; i < 1ull << 32; i += threads) {
+    const u32 pair = static_cast<u32>(i), turned = pair >> 16 | pair << 16;
+    const FloatPair half = f16x2_to_f32(pair), brain = bf16x2_to_f32(pair);
+    const float half_sum = add_rn(half.low, half.high), brain_sum = add_rn(brain.low, brain.high);
+    count(counts, 0, add_f16x2(pair, turned) == f32_to_f16x2(half_sum, half_sum), pair);
+    count(counts, 1, add_bf16x2(pair, turned) == f32_to_bf16x2(brain_sum, brain_sum), pair);
+  }
+}
+
 // True if 1 / sqrt(x) lies above the middle between the positive normal `lower` and the next float; never equal to it.
 // With the middle m * 2^e and x = s * 2^f, all integers: m^2 * s * 2^(2e + f) < 1.
 ALLNORM_DEVICE bool lies_above_middle(u32 lower, u32 x) {

@@ -38,6 +38,17 @@ TEST_CASE("the conversion instructions equal the software conversions for all 2^
   report_json("{\"test\":\"conversions\",\"inputs\":4294967296,\"directions\":5}");
 }
 
+TEST_CASE("a sum of two 16-bit elements in one step has the bits of one in f32 that is rounded, for all pairs",
+          "[conversions]") {
+  const auto counts = run_counts<2>(Gpu::at(0).kernels().check_sums);
+  constexpr std::array kNames = {"f16", "bf16"};
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    INFO(fmt::format("{}: {} mismatches, the first at {:#x}", kNames[i], counts[i].mismatches, counts[i].example));
+    CHECK(counts[i].mismatches == 0);
+  }
+  report_json("{\"test\":\"sums\",\"inputs\":4294967296,\"formats\":2}");
+}
+
 TEST_CASE("the reciprocal square root is correctly rounded for all 2^32 inputs", "[conversions]") {
   const auto counts = run_counts<1>(Gpu::at(0).kernels().check_rsqrt);
   INFO(fmt::format("{} mismatches, the first at {:#x}", counts[0].mismatches, counts[0].example));
