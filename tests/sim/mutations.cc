@@ -81,6 +81,32 @@ Scenario two_warps() {
   return scenario;
 }
 
+/// Rows of several chunks, the last of which is partial, some of them of zeros of both signs; in the first geometry a
+/// warp has no chunk.
+Scenario two_ranks(Geometry geometry) {
+  struct Shape {
+    int hidden_dim;
+    DataType dtype;
+    reference::Pattern pattern;
+  };
+  constexpr auto kZeros = reference::Pattern::kNegativeZeroSubnormal;
+  constexpr auto kRandom = reference::Pattern::kRandom;
+  Scenario scenario;
+  scenario.multiprocessors = 1;
+  scenario.geometry = geometry;
+  for (const Shape& shape :
+       {Shape{600, DataType::kBF16, kRandom}, Shape{600, DataType::kBF16, kZeros}, Shape{1000, DataType::kF16, kRandom},
+        Shape{300, DataType::kF32, kZeros}, Shape{520, DataType::kBF16, kRandom}}) {
+    calls::Case c = make_case(scenario, Strategy::kOneShot, 2, shape.hidden_dim);
+    c.dtype = c.gamma_dtype = shape.dtype;
+    c.pattern = shape.pattern;
+    scenario.calls.push_back(c);
+  }
+  return scenario;
+}
+Scenario two_ranks_of_four_warps() { return two_ranks(Geometry{1, 4, 1}); }
+Scenario two_ranks_of_two_warps() { return two_ranks(Geometry{1, 2, 2}); }
+
 /// Buffer 2 begins 4 GiB after buffer 0: 2 buffers x 2 ranks x 4096 rows x 256 KiB.
 Scenario large_buffers() {
   Scenario scenario = of_calls(2, Strategy::kOneShot, 1, 16, 8, Pdl::kOff);
@@ -112,6 +138,16 @@ Scenario silent_peer_two_shot() {
   stall.point = "start";
   stall.milliseconds = 5;
   scenario.stalls = {stall};
+  return scenario;
+}
+
+/// In a lean kernel (kLean in row.cuh), of more rows than CTAs.
+Scenario silent_peer_lean() {
+  Scenario scenario = of_calls(2, Strategy::kOneShot, 5, 2088, 1, Pdl::kOff);
+  scenario.geometry = Geometry{1, 10, 1};
+  scenario.silent_ranks = {1};
+  scenario.timeout_seconds = 0.01;
+  scenario.outcome = Scenario::Outcome::kTimeout;
   return scenario;
 }
 
@@ -179,6 +215,38 @@ std::span<const Mutation> mutations() {
        {{"wait.cuh", "|| v.z == kSentinel || v.w == kSentinel;", ";"}},
        false,
        standard_scenario},
+      {"half_of_a_vector_checked_of_two",
+       "1",
+       "the same where a warp of one peer's row has one lane to probe for it",
+       "the reference has",
+       {{"wait.cuh", "|| v.z == kSentinel || v.w == kSentinel;", ";"}},
+       false,
+       two_ranks_of_four_warps},
+      {"warp_trusts_its_probe",
+       "1",
+       "a warp takes its chunk of one peer's row when the last word is there",
+       "the reference has",
+       {{"one_shot.cuh", "mine.values.set(i, add_peer(params, waiter, theirs, sum, what));",
+         "{\n"
+         "          static_assert(kProbes);\n"
+         "          mine.values.set(i, add_vectors(sum, load_relaxed_system(theirs)));\n"
+         "        }"}},
+       false,
+       two_ranks_of_four_warps},
+      {"probe_without_vector",
+       "1",
+       "the last lane of a warp probes for it, also where it has no vector itself",
+       "gave up waiting",
+       {{"row.cuh", "return has(i) && (lane() == 31 || vector(i) + 1 == kVectors);", "return lane() == 31;"}},
+       false,
+       two_ranks_of_two_warps},
+      {"input_of_two_not_sanitized",
+       "2",
+       "of two ranks, an input word that equals the sentinel is published as it is",
+       "gave up waiting",
+       {{"protocol.cuh", "return word == kSentinel ? 0 : word;", "return word;"}},
+       false,
+       two_ranks_of_two_warps},
       {"broadcast_not_awaited",
        "5",
        "the last rank takes what lies in its broadcast slots, without waiting for it",
@@ -301,6 +369,15 @@ std::span<const Mutation> mutations() {
          "  finish_row(params, place, row, loop.waiter, loop.parity, mine, loop.constants, shared);"}},
        false,
        half_a_row},
+      {"lean_kernel_gives_up_in_silence",
+       "11",
+       "a lean kernel does not report what its threads gave up waiting for",
+       "is healthy, and should have given up",
+       {{"finish_row.cuh",
+         "if constexpr (!kRepeatsCode) report_if_timed_out(params, waiter, row);  // here, few registers are in use",
+         "static_assert(kLean);"}},
+       false,
+       silent_peer_lean},
       {"partial_sum_published",
        "11",
        "an owner that has given up publishes what it has summed so far",

@@ -150,6 +150,12 @@ class Simulation::Impl {
     }
   }
 
+  std::vector<WorkspaceStatus> statuses() {
+    std::vector<WorkspaceStatus> result;
+    for (int rank = 0; rank < scenario_.world_size; rank++) result.push_back(world_->rank(rank).status());
+    return result;
+  }
+
   std::vector<std::vector<std::vector<std::uint8_t>>> outputs() {
     std::vector<std::vector<std::vector<std::uint8_t>>> result;
     for (const Rank& rank : ranks_) {
@@ -306,6 +312,7 @@ Simulation::~Simulation() = default;
 std::string Simulation::run(const sim::Schedule& schedule) { return impl_->run(schedule); }
 sim::Statistics Simulation::statistics() { return impl_->machine().statistics(); }
 std::vector<sim::Choices::Decision> Simulation::decisions() { return impl_->machine().decisions(); }
+std::vector<WorkspaceStatus> Simulation::statuses() { return impl_->statuses(); }
 Strategy Simulation::strategy_of(std::size_t call) { return impl_->strategy_of(call); }
 std::vector<std::vector<std::vector<std::uint8_t>>> Simulation::outputs() { return impl_->outputs(); }
 

@@ -79,6 +79,8 @@ class Simulation {
   /// Of the last run.
   sim::Statistics statistics();
   std::vector<sim::Choices::Decision> decisions();
+  /// What each rank's Workspace says.
+  std::vector<WorkspaceStatus> statuses();
   /// What each rank has in the outputs of each call.
   std::vector<std::vector<std::vector<std::uint8_t>>> outputs();
   /// What AUTO makes of a call.

@@ -110,31 +110,5 @@ TEST_CASE("in worlds of 1 to 72 ranks sequences of 30 mixed calls give the refer
   CHECK(axes.pdls.size() == 3);
 }
 
-TEST_CASE("wide CTAs of two ranks, which hold one row at a time, give the reference's bytes") {
-  Scenario scenario;
-  scenario.multiprocessors = 2;
-  scenario.geometry = Geometry{1, 17, 1};
-  for (const Quant quant : {Quant::kFp8, Quant::kNone, Quant::kDynamicFp8}) {
-    for (const std::int64_t tokens : {3, 5}) {
-      Case c;
-      c.index = static_cast<std::uint32_t>(scenario.calls.size());
-      c.seed = kSampleSeed + c.index;
-      c.hidden_dim = 4352;
-      c.dtype = c.gamma_dtype = quant == Quant::kNone ? DataType::kF16 : DataType::kBF16;
-      c.quant = quant;
-      c.output_scale = 0.25F;
-      c.pdl = Pdl::kEarlyTrigger;
-      c.tokens = tokens;
-      scenario.calls.push_back(c);
-    }
-  }
-  Simulation simulation(scenario, {});
-  for (std::uint64_t seed = 1; seed <= 2; seed++) {
-    sim::Schedule schedule;
-    schedule.seed = seed;
-    CHECK(simulation.run(schedule) == "");
-  }
-}
-
 }  // namespace
 }  // namespace allnorm::sim_tests
