@@ -87,8 +87,8 @@ const Plan& plan_of(Workspace::Impl& workspace, const Spec& spec, Stream stream)
   return plan;
 }
 
-/// Clusters of this rank that can be resident beside those of the ranks that share its GPU.
-unsigned resident_clusters(const Workspace::Impl& workspace, const Plan& plan) {
+/// Clusters that a call of so many tokens launches: all resident, beside those of the ranks that share this GPU.
+unsigned clusters_of(const Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens) {
   const unsigned resident = plan.kernel->max_resident_clusters() / static_cast<unsigned>(workspace.ranks_on_device);
   if (resident == 0) {
     throw Error(
@@ -96,21 +96,20 @@ unsigned resident_clusters(const Workspace::Impl& workspace, const Plan& plan) {
         fmt::format("{} virtual ranks do not fit on GPU {} together with rows of hidden_dim {}; use fewer ranks",
                     workspace.ranks_on_device, workspace.device().ordinal(), plan.spec.hidden_dim));
   }
-  return resident;
+  return static_cast<unsigned>(std::min<std::int64_t>(tokens, resident)) + workspace.extra_clusters();
 }
 
-void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, Stream stream) {
+void launch(Workspace::Impl& workspace, const Plan& plan, std::int64_t tokens, unsigned clusters, Stream stream) {
   KernelParams& params = workspace.params;
   params.tokens = static_cast<std::uint32_t>(tokens);
   params.states = plan.spec.strategy == Strategy::kOneShot ? workspace.one_shot_states() : workspace.two_shot_states();
-  const auto resident = static_cast<std::int64_t>(resident_clusters(workspace, plan));
-  const auto clusters = static_cast<unsigned>(std::min(tokens, resident)) + workspace.extra_clusters();
   plan.kernel->launch(clusters, &params, stream);
 }
 
 /// In checked mode, before the call, or in place of one that is refused.
-void compare(Workspace::Impl& workspace, const Spec& spec, std::int64_t tokens, bool refused, Stream stream) {
-  const ComparedWords words = compared_words(spec, tokens, refused);
+void compare(Workspace::Impl& workspace, const Spec& spec, std::int64_t hidden_dim, std::int64_t tokens, bool refused,
+             Stream stream) {
+  const ComparedWords words = compared_words(spec, hidden_dim, tokens, refused);
   std::copy(words.begin(), words.end(), workspace.params.compared);
   workspace.params.states = workspace.comparison_state();
   workspace.comparison()->kernel->launch(1, &workspace.params, stream);
@@ -130,14 +129,15 @@ void check_and_launch(Workspace::Impl& workspace, const Call& call, Stream strea
   const bool checked = workspace.comparison() != nullptr;
   if (call.input.rows == 0 && !checked) return;
   workspace.device().check_stream(stream, workspace.ranks_on_device > 1);
-  if (call.input.rows == 0) return compare(workspace, spec, 0, false, stream);
+  if (call.input.rows == 0) return compare(workspace, spec, call.input.columns, 0, false, stream);
   choose(workspace, call.input.rows, call.strategy, spec);
   check_capacity(workspace, call.input, spec.strategy);
   check_memory(workspace, call);
   const Plan& plan = plan_of(workspace, spec, stream);
-  if (checked) {
+  const unsigned clusters = clusters_of(workspace, plan, call.input.rows);
+  if (checked) {  // nothing refuses the call from here on
     compared = true;
-    compare(workspace, spec, call.input.rows, false, stream);
+    compare(workspace, spec, call.input.columns, call.input.rows, false, stream);
   }
   workspace.params.input = call.input.data;
   workspace.params.output = call.output.data;
@@ -156,7 +156,7 @@ void check_and_launch(Workspace::Impl& workspace, const Call& call, Stream strea
   } else {
     workspace.params.output_scale_pointer = nullptr;
   }
-  launch(workspace, plan, call.input.rows, stream);
+  launch(workspace, plan, call.input.rows, clusters, stream);
 }
 
 /// A call may be refused for what makes it differ from the others': in checked mode they learn of it, and do not wait
@@ -171,7 +171,7 @@ void compare_refused(Workspace::Impl& workspace, const Call& call, Stream stream
     if (is_valid_input(call.input, spec.quant) && call.strategy == Strategy::kAuto) {
       choose(workspace, call.input.rows, call.strategy, spec);
     }
-    compare(workspace, spec, call.input.rows, true, stream);
+    compare(workspace, spec, call.input.columns, call.input.rows, true, stream);
   } catch (const std::exception&) {
     // Why the call was refused says more.
   }
@@ -218,7 +218,7 @@ void make_plans(Workspace::Impl& workspace, const SpecSet& specs, const PrepareO
   });
   for (const Spec& spec : list) {
     const Plan& plan = store.get(workspace.device(), spec);
-    resident_clusters(workspace, plan);  // throws where the ranks do not fit together
+    static_cast<void>(clusters_of(workspace, plan, 1));  // throws where the ranks do not fit together
     workspace.plans.insert(plan);
   }
 }

@@ -12,13 +12,22 @@ namespace allnorm {
 namespace {
 
 constexpr std::uint32_t kNoStrategy = 0xFF;
+/// Of a call that was refused for it.
+constexpr std::uint32_t kInvalidNumber = 0xFFFFFFFF;
+
+std::uint32_t to_word(std::int64_t number) {
+  return number >= 0 && number < kInvalidNumber ? static_cast<std::uint32_t>(number) : kInvalidNumber;
+}
+std::string to_text(std::uint32_t number) {
+  return number == kInvalidNumber ? "an invalid number" : fmt::format("{}", number);
+}
 
 /// What a rank's words say, each part by its name.
 std::vector<std::pair<const char*, std::string>> parts_of(const ComparedWords& words) {
   const auto byte = [&](int shift) { return static_cast<std::uint8_t>(words[2] >> shift); };
   const bool has_strategy = byte(0) != kNoStrategy;
-  return {{"tokens", fmt::format("{}", words[0])},
-          {"hidden_dim", fmt::format("{}", words[1])},
+  return {{"tokens", to_text(words[0])},
+          {"hidden_dim", to_text(words[1])},
           {"operation", to_string(static_cast<Operation>(byte(24)))},
           {"dtype", to_string(static_cast<DataType>(byte(16)))},
           {"quant", to_string(static_cast<Quant>(byte(8)))},
@@ -38,10 +47,10 @@ std::optional<ComparedWords> arrived(const allnorm_kernel::Control& control, std
 
 }  // namespace
 
-ComparedWords compared_words(const Spec& spec, std::int64_t tokens, bool refused) {
+ComparedWords compared_words(const Spec& spec, std::int64_t hidden_dim, std::int64_t tokens, bool refused) {
   const auto byte = [](auto value, int shift) { return static_cast<std::uint32_t>(value) << shift; };
   const std::uint32_t strategy = tokens == 0 ? kNoStrategy : static_cast<std::uint32_t>(spec.strategy);
-  return {static_cast<std::uint32_t>(tokens), static_cast<std::uint32_t>(spec.hidden_dim),
+  return {to_word(tokens), to_word(hidden_dim),
           byte(spec.operation, 24) | byte(spec.dtype, 16) | byte(spec.quant, 8) | (strategy & 0xFF),
           refused ? allnorm_kernel::kRefused : allnorm_kernel::kMade};
 }

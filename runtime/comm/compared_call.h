@@ -13,8 +13,9 @@ namespace allnorm {
 
 using ComparedWords = std::array<std::uint32_t, allnorm_kernel::kComparedWords>;
 
-/// The strategy of a call without tokens, which launches nothing, does not matter.
-ComparedWords compared_words(const Spec& spec, std::int64_t tokens, bool refused);
+/// Of the spec, what is neither number. A refused call's numbers may be any. The strategy of a call without tokens,
+/// which launches nothing, does not matter.
+ComparedWords compared_words(const Spec& spec, std::int64_t hidden_dim, std::int64_t tokens, bool refused);
 
 /// "rank 0 has tokens 8, rank 1 has tokens 16", of the call with so many before it, from what has arrived in `control`;
 /// without values where they have not.

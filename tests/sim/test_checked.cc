@@ -165,7 +165,7 @@ TEST_CASE("each part of a call that differs on a rank is named on all of them, w
   }
 }
 
-/// On every rank: that rank 0 had 4 tokens and rank 1 had these.
+/// On every rank: that one had 4 tokens, and rank 1 these.
 void check_tokens_of_rank_1(Ranks& ranks, int tokens, int call) {
   for (int rank = 0; rank < ranks.size(); rank++) {
     INFO("rank " << rank);
@@ -206,6 +206,8 @@ TEST_CASE("the values of a difference stay, whatever calls are queued behind it"
 
 void misalign(FusedCall& call) { call.input.data = static_cast<std::byte*>(call.input.data) + 2; }
 void overlap(FusedCall& call) { call.quant_out.data = call.input.data; }
+/// As many as the others have, in the lower 32 bits.
+void add_four_gigarows(FusedCall& call) { call.input.rows += std::int64_t{1} << 32; }
 
 TEST_CASE("a call that differs, and is refused for it, is a difference") {
   Ranks ranks(3);
@@ -225,6 +227,14 @@ TEST_CASE("a call that differs, and is refused for it, is a difference") {
     error_of(ErrorCode::kInvalidArgument, [&] { ranks.call(1, other, overlap); });
     others_call();
     check_tokens_of_rank_1(ranks, 5, 1);
+  }
+  SECTION("more tokens than any call may have") {
+    error_of(ErrorCode::kInvalidArgument, [&] { ranks.call(1, usual_case(3), add_four_gigarows); });
+    others_call();
+    for (int rank = 0; rank < 3; rank++) {
+      CHECK(ranks.status(rank).code == ErrorCode::kMismatch);
+      CHECK_THAT(ranks.status(rank).message, Contains("rank 1 has tokens an invalid number"));
+    }
   }
   SECTION("larger rows than there is room for, after the others have called") {
     other.hidden_dim = 1024;

@@ -30,7 +30,7 @@
 namespace allnorm {
 
 /// Programmatic dependent launch. The kernel waits for all earlier work of its stream before it reads anything; kEarly
-/// lets the next kernel start right then (if all rows of the call run at once), kLate at the end. Every kernel that is
+/// lets the next kernel start right then, kLate at the end. Every kernel that is
 /// launched with PDL between two calls on a workspace must itself execute griddepcontrol.wait, whatever it reads or
 /// writes: else the later call could overtake the earlier one. Ignored for virtual ranks.
 enum class PdlTrigger : std::uint8_t { kEarly = 0, kLate = 1 };
