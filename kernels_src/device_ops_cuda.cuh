@@ -13,12 +13,14 @@
 
 namespace allnorm_kernel {
 
-/// That a multiprocessor can hold at once.
-#if __CUDA_ARCH__ >= 1200
-enum : u32 { kThreadsPerMultiprocessor = 1536 };
+/// Kernels that just fit into 32 registers are for the GPUs that they were measured on: compiled for sm_103a, one in
+/// seven needs a register more. Where one does, the library compiles it again without.
+#if __CUDA_ARCH__ >= 1000 || defined(ALLNORM_NO_LEAN_KERNELS)
+enum : bool { kAllowsLean = false };
 #else
-enum : u32 { kThreadsPerMultiprocessor = 2048 };
+enum : bool { kAllowsLean = true };
 #endif
+enum : u32 { kThreadsPerMultiprocessor = 2048 };  ///< Of those.
 
 /// 16 bytes: a vector of a row, or a part of one.
 struct alignas(16) Words4 {

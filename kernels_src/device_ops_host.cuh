@@ -27,7 +27,9 @@ const unsigned allnorm_host_ops_version = allnorm_kernel::kHostOpsVersion;
 
 namespace allnorm_kernel {
 
-enum : u32 { kThreadsPerMultiprocessor = 2048 };  ///< As most GPUs, so that the same kernels are simulated.
+// As for sm_90a, so that the same kernels are simulated.
+enum : bool { kAllowsLean = true };
+enum : u32 { kThreadsPerMultiprocessor = 2048 };
 
 /// 16 bytes: a vector of a row, or a part of one.
 struct alignas(16) Words4 {

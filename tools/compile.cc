@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "allnorm/error.h"
-#include "cubin_info.h"
 #include "env/env.h"
 #include "jit/compiler.h"
+#include "jit/cubin_info.h"
 #include "jit/specialize.h"
 #include "output_file.h"
 #include "spec_options.h"

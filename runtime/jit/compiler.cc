@@ -10,6 +10,7 @@
 #include "allnorm/version.h"
 #include "dispatch/spec_text.h"
 #include "env/log.h"
+#include "jit/cubin_info.h"
 #include "jit/dump.h"
 #include "jit/specialize.h"
 
@@ -161,8 +162,17 @@ CompiledKernel KernelCompiler::compile_anew(const Spec& spec) {
 }
 
 std::vector<std::byte> KernelCompiler::run_nvrtc(const Spec& spec, const std::string& key, const std::string& source) {
-  Nvrtc::Result result = nvrtc().compile(source, fmt::format("allnorm_{}.cu", key.substr(0, 16)), sources_.files(),
-                                         compile_options(spec.target), env_.dump.ptx);
+  const auto compile = [&](const std::vector<std::string>& options) {
+    return nvrtc().compile(source, fmt::format("allnorm_{}.cu", key.substr(0, 16)), sources_.files(), options,
+                           env_.dump.ptx);
+  };
+  std::vector<std::string> options = compile_options(spec.target);
+  Nvrtc::Result result = compile(options);
+  // What just fits into its registers with one NVRTC may not with another.
+  if (read_cubin(result.cubin).stack_bytes.value_or(0) > 0) {
+    options.emplace_back("-DALLNORM_NO_LEAN_KERNELS");
+    result = compile(options);
+  }
   if (env_.dump.any()) dump_compilation(env_, key, source, result);
   return std::move(result.cubin);
 }

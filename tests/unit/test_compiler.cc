@@ -10,11 +10,14 @@
 #include "error_of.h"
 #include "host_kernel.h"
 #include "jit/compiler.h"
+#include "jit/cubin_info.h"
+#include "jit/kernel_sources.h"
 #include "jit/specialize.h"
 
 namespace fs = std::filesystem;
 using namespace allnorm;
 using allnorm::cache::test::Folder;
+using allnorm::cache::test::write_bytes;
 using allnorm::testing::error_of;
 using allnorm::testing::host_env;
 using allnorm::testing::host_spec;
@@ -49,6 +52,33 @@ TEST_CASE("the key of a cubin is made of these fields, and needs no compiler") {
                                   .finish();
   CHECK(compiler.key(spec).hex == expected.hex);
   CHECK(compiler.prebuilt_key(spec) == expected.hex);
+}
+
+TEST_CASE("a lean kernel that needs local memory is compiled again, as one that is not lean") {
+  Spec spec = host_spec();
+  spec.target = Target::kSm90a;
+  spec.hidden_dim = 2048;
+  spec.geometry = {1, 8, 1};
+  const auto registers_with = [&](const std::string& in_lean_kernels) {
+    const Folder folder;
+    const KernelSources sources("");
+    for (const EmbeddedFile& file : sources.files()) {
+      std::string text(file.text);
+      const std::string lean = "if constexpr (kLean) {\n#pragma";
+      if (const auto at = text.find(lean); at != std::string::npos) {
+        text.insert(at + lean.find('#'), in_lean_kernels + "\n");
+      }
+      write_bytes(folder / std::string(file.name), text);
+    }
+    Env env = Env::from_process();
+    env.cache = {};
+    env.kernel_dir = folder.path();
+    const CubinInfo info = read_cubin(KernelCompiler(env).compile_anew(spec).binary);
+    CHECK(info.stack_bytes == 0U);
+    return info.registers.value();
+  };
+  CHECK(registers_with("") <= 32);
+  CHECK(registers_with("volatile u32 memory[4]; memory[thread_in_cta() % 4] = 1;") > 32);
 }
 
 TEST_CASE("the key of a kernel for host changes with the compiler, the prebuilt key does not") {

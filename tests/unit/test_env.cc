@@ -258,7 +258,8 @@ TEST_CASE("site variables with other values neither forbid nor fail") {
   }
 }
 
-TEST_CASE("in a program that runs with another user's rights, the site's variables count, and no others do") {
+TEST_CASE("in a program that runs with another user's rights, the site's variables count, and no others do",
+          "[native]") {
   if (::geteuid() != 0) return;  // only then can it be one
   const pid_t child = ::fork();
   if (child == 0) {

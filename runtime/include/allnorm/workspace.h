@@ -51,9 +51,9 @@ struct WorldOptions {
   bool multicast = false;
   /// Checked mode: before each call the ranks compare its number, tokens, hidden_dim, dtype, quant and strategy, on the
   /// device and so in graphs, too; $ALLNORM_CHECKED=1 asks for it as well. Where they differ, all ranks' calls end and
-  /// status() says what differs (kMismatch). A call that throws is compared, too, unless it throws for its stream or a suspended World;
-  /// where it does not differ it has not been made, and can be. For finding faults: it costs a kernel and a round trip
-  /// a call. With a Bootstrap all ranks must ask for it.
+  /// status() says what differs (kMismatch). A call that throws is compared, too, unless it throws for its stream or a
+  /// suspended World; where it does not differ it has not been made, and can be. For finding faults: it costs a kernel
+  /// and a round trip a call. With a Bootstrap all ranks must ask for it.
   bool checked = false;
 };
 

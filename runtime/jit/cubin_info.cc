@@ -1,10 +1,10 @@
-#include "cubin_info.h"
+#include "jit/cubin_info.h"
 
 #include <elf.h>
 
 #include <cstring>
 
-namespace allnorm::tools {
+namespace allnorm {
 namespace {
 
 // Sections of this type are lists of attributes: a byte of format, a byte that says which, and
@@ -66,4 +66,4 @@ CubinInfo read_cubin(std::span<const std::byte> binary) noexcept {
   return info;
 }
 
-}  // namespace allnorm::tools
+}  // namespace allnorm

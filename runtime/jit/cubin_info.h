@@ -1,13 +1,13 @@
 // What a cubin says about its kernel: registers and stack, from the attributes in its ELF sections.
-#ifndef ALLNORM_TOOLS_CUBIN_INFO_H_
-#define ALLNORM_TOOLS_CUBIN_INFO_H_
+#ifndef ALLNORM_JIT_CUBIN_INFO_H_
+#define ALLNORM_JIT_CUBIN_INFO_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 
-namespace allnorm::tools {
+namespace allnorm {
 
 struct CubinInfo {
   std::optional<std::uint32_t> registers;    ///< A thread.
@@ -17,6 +17,6 @@ struct CubinInfo {
 /// Empty where the bytes are not what we know a cubin to look like. Never reads outside of them.
 CubinInfo read_cubin(std::span<const std::byte> binary) noexcept;
 
-}  // namespace allnorm::tools
+}  // namespace allnorm
 
-#endif  // ALLNORM_TOOLS_CUBIN_INFO_H_
+#endif  // ALLNORM_JIT_CUBIN_INFO_H_
