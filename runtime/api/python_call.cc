@@ -25,11 +25,11 @@ std::optional<allnorm_data_type> data_type(const DlTensor& view) {
   return std::nullopt;
 }
 
-/// Of a dense row-major one.
+/// Of a dense row-major one, which before DLPack 1.2 may have no strides.
 std::optional<std::int64_t> elements(const DlTensor& view) {
   std::int64_t count = 1;
   for (std::int32_t i = view.dimensions - 1; i >= 0; i--) {
-    if (view.shape[i] != 1 && view.strides[i] != count) return std::nullopt;
+    if (view.strides != nullptr && view.shape[i] != 1 && view.strides[i] != count) return std::nullopt;
     count *= view.shape[i];
   }
   return count;

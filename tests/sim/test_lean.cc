@@ -39,6 +39,7 @@ TEST_CASE("lean kernels give the reference's bytes, whatever the row's chunks an
     scenario.multiprocessors = 1;  // two CTAs
     scenario.geometry = shape.geometry;
     for (const Quant quant : {Quant::kFp8, Quant::kNone, Quant::kDynamicFp8, Quant::kNvfp4}) {
+      if (quant == Quant::kNvfp4 && shape.hidden_dim % 256 != 0) continue;  // is not lean
       for (const std::int64_t tokens : {2, 5}) {
         calls::Case c = make_case(scenario, tokens, shape.hidden_dim);
         c.dtype = c.gamma_dtype = quant == Quant::kNone ? DataType::kF16 : DataType::kBF16;

@@ -21,6 +21,7 @@ constexpr std::int64_t kHidden = 512;
 struct Object {
   bool is_tensor = false;
   bool has_view = true;
+  bool has_strides = true;
   double number = 0;
   DlTensor view{};
   std::array<std::int64_t, 2> shape{};
@@ -49,7 +50,7 @@ int view_of(void* object, DlTensor* out) {
   if (!object_of(object).has_view) return fail();
   *out = object_of(object).view;
   out->shape = object_of(object).shape.data();
-  out->strides = object_of(object).strides.data();
+  out->strides = object_of(object).has_strides ? object_of(object).strides.data() : nullptr;
   return 0;
 }
 
@@ -191,6 +192,13 @@ TEST_CASE("Python: a call of objects reads them afresh each time", "[simulator]"
   call.gamma.strides = {1, 0};
   CHECK(call.run() == ALLNORM_OK);
   CHECK(call.code() == -1);  // the other rows are as they were
+}
+
+TEST_CASE("Python: a tensor without strides is dense", "[simulator]") {
+  Call call;
+  call.input.has_strides = call.codes.has_strides = false;
+  CHECK(call.run() == ALLNORM_OK);
+  CHECK(call.code() == kOne);
 }
 
 TEST_CASE("Python: a scale may be a tensor, or none", "[simulator]") {
