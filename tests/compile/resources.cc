@@ -4,17 +4,24 @@
 //
 //   allnorm_resources --all            every default geometry of the hidden sizes below, with PDL and all outputs
 //   allnorm_resources --sample 40      some of them, from --seed, with outputs, PDL and layout at random
+//   allnorm_resources --lean --all     the same of lean kernels (kLean in kernels_src/row.cuh), which have no register
+//   to
+//                                      spare: every kernel of rows that models have, of a shape that may be lean. As
+//                                      many CTAs as they are made for must fit on a multiprocessor. --sample 40: some
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <random>
 #include <regex>
 #include <set>
 #include <thread>
+#include <utility>
 
+#include "allnorm/error.h"
 #include "dispatch/geometry.h"
 #include "dispatch/names.h"
 #include "jit/compiler.h"
@@ -30,13 +37,14 @@ struct Usage {
   int stack_bytes = -1;
   int registers = -1;
   std::size_t bytes = 0;
+  bool is_lean = false;
 };
 
-Usage usage_of(KernelCompiler& compiler, const Spec& spec) {
+Usage usage_of(KernelCompiler& compiler, const Spec& spec, const std::string& assertion = "") {
   std::vector<std::string> options = compile_options(spec.target);
   options.emplace_back("--ptxas-options=--verbose");
-  const Nvrtc::Result result =
-      compiler.nvrtc().compile(specialized_source(spec), "resources.cu", compiler.sources().files(), options);
+  const Nvrtc::Result result = compiler.nvrtc().compile(specialized_source(spec) + assertion, "resources.cu",
+                                                        compiler.sources().files(), options);
   const std::string& log = result.log;
   Usage usage;
   usage.bytes = result.cubin.size();
@@ -46,6 +54,27 @@ Usage usage_of(KernelCompiler& compiler, const Spec& spec) {
   if (std::regex_search(log, match, kStack)) usage.stack_bytes = std::stoi(match[1]);
   if (std::regex_search(log, match, kRegisters)) usage.registers = std::stoi(match[1]);
   return usage;
+}
+
+/// Registers of a thread with which as many CTAs of a lean kernel fit on a multiprocessor as it is made for: two of
+/// more than 512 threads, else 2048 threads.
+int lean_registers(const Spec& spec) {
+  const int warps = spec.geometry.warps_per_cta;
+  const int ctas = warps > 16 ? 2 : 64 / warps;
+  const int allocated_warps = (warps + 3) / 4 * 4 * ctas;
+  return 65536 / (32 * allocated_warps) / 8 * 8;
+}
+
+/// With `is_lean`, which the kernel's source says. How a kernel that is not lean does is another matter.
+Usage usage_if_lean(KernelCompiler& compiler, const Spec& spec) {
+  try {
+    Usage usage = usage_of(compiler, spec, "static_assert(allnorm_kernel::kLean, \"not lean\");\n");
+    usage.is_lean = true;
+    return usage;
+  } catch (const Error& error) {
+    if (std::string(error.what()).find("not lean") == std::string::npos) throw;
+    return usage_of(compiler, spec);
+  }
 }
 
 std::vector<Spec> default_specs(Target target) {
@@ -79,7 +108,56 @@ std::vector<Spec> default_specs(Target target) {
   return {specs.begin(), specs.end()};
 }
 
-/// What the list above has in one form alone.
+struct LeanCall {
+  Operation operation;
+  Quant quant;
+  ScaleLayout layout = ScaleLayout::kLinear;
+  bool zero_scale_padding = false;
+};
+constexpr std::array kLeanCalls = {
+    LeanCall{Operation::kAllReduce, Quant::kNone},
+    LeanCall{Operation::kFused, Quant::kNone},
+    LeanCall{Operation::kFused, Quant::kFp8},
+    LeanCall{Operation::kFused, Quant::kDynamicFp8},
+    LeanCall{Operation::kFused, Quant::kNvfp4},
+    LeanCall{Operation::kFused, Quant::kNvfp4, ScaleLayout::kSwizzled128x4},
+    LeanCall{Operation::kFused, Quant::kNvfp4, ScaleLayout::kSwizzled128x4, true},
+};
+
+/// Of shapes that may be lean: two ranks, 16 bits, one CTA a row, a chunk a warp.
+std::vector<Spec> lean_specs(Target target) {
+  std::vector<Spec> specs;
+  for (const int hidden : {2048, 2880, 4096, 4544, 5120, 7168, 8192}) {
+    for (const DataType dtype : {DataType::kBF16, DataType::kF16}) {
+      for (const LeanCall& call : kLeanCalls) {
+        for (const auto& [output, residual_out] : {std::pair{true, true}, {true, false}, {false, true}}) {
+          for (const Pdl pdl : {Pdl::kOff, Pdl::kEarlyTrigger, Pdl::kLateTrigger}) {
+            if (!output && call.quant == Quant::kNone) continue;
+            if (residual_out && call.operation == Operation::kAllReduce) continue;
+            Spec spec;
+            spec.target = target;
+            spec.operation = call.operation;
+            spec.strategy = Strategy::kOneShot;
+            spec.dtype = spec.gamma_dtype = dtype;
+            spec.quant = call.quant;
+            spec.layout = call.layout;
+            spec.zero_scale_padding = call.zero_scale_padding;
+            spec.has_output = output;
+            spec.has_residual_out = residual_out;
+            spec.pdl = pdl;
+            spec.hidden_dim = hidden;
+            spec.world_size = 2;
+            spec.geometry = Geometry{1, static_cast<std::uint8_t>(chunks_per_row(hidden, dtype)), 1};
+            specs.push_back(spec);
+          }
+        }
+      }
+    }
+  }
+  return specs;
+}
+
+/// What the list of default_specs has in one form alone.
 void vary(Spec& spec, std::mt19937& random) {
   const auto one_of = [&](unsigned count) { return random() % count == 0; };
   spec.pdl = std::array{Pdl::kOff, Pdl::kEarlyTrigger, Pdl::kLateTrigger}[random() % 3];
@@ -104,10 +182,12 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
   CLI::App app("Registers, local memory and size of the kernels that AUTO can choose");
   std::size_t sample = 40;
   bool all = false;
+  bool lean = false;
   unsigned seed = 1;
   unsigned workers = 2;
   std::string target = "sm_90a";
   app.add_flag("--all", all, "every default geometry");
+  app.add_flag("--lean", lean, "lean kernels");
   app.add_option("--sample", sample, "so many, at random")->capture_default_str();
   app.add_option("--seed", seed)->capture_default_str();
   app.add_option("--workers", workers)->capture_default_str();
@@ -118,16 +198,19 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
     env.cache.mode = cache::Mode::kOff;
     KernelCompiler compiler(env);
     compiler.nvrtc();
-    std::vector<Spec> specs = default_specs(parse_target(target));
+    std::vector<Spec> specs = lean ? lean_specs(parse_target(target)) : default_specs(parse_target(target));
     if (!all) {
       std::mt19937 random(seed);
       std::shuffle(specs.begin(), specs.end(), random);
       specs.resize(std::min(sample, specs.size()));
-      for (Spec& spec : specs) vary(spec, random);
+      if (!lean) {
+        for (Spec& spec : specs) vary(spec, random);
+      }
     }
     std::atomic<std::size_t> next = 0;
     std::atomic<int> bad = 0;
     std::mutex mutex;
+    std::size_t lean_kernels = 0;
     int most_registers = 0;
     std::size_t most_bytes = 0;
     {
@@ -135,20 +218,28 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): a failu
       for (unsigned worker = 0; worker < workers; worker++) {
         threads.emplace_back([&] {
           for (std::size_t i = next++; i < specs.size(); i = next++) {
-            const Usage usage = usage_of(compiler, specs[i]);
+            const Usage usage = lean ? usage_if_lean(compiler, specs[i]) : usage_of(compiler, specs[i]);
+            const bool fits = !usage.is_lean || usage.registers <= lean_registers(specs[i]);
             const std::lock_guard lock(mutex);
+            lean_kernels += usage.is_lean ? 1 : 0;
             most_registers = std::max(most_registers, usage.registers);
             most_bytes = std::max(most_bytes, usage.bytes);
-            if (usage.stack_bytes == 0 && usage.bytes <= kMaxBytes) continue;
+            if (usage.stack_bytes == 0 && usage.bytes <= kMaxBytes && fits) continue;
             bad++;
-            fmt::print("{} bytes of stack, {} registers, {} bytes: {}\n", usage.stack_bytes, usage.registers,
-                       usage.bytes, describe(specs[i]));
+            fmt::print("{} bytes of stack, {} registers{}, {} bytes: {}\n", usage.stack_bytes, usage.registers,
+                       usage.is_lean ? fmt::format(" of {}", lean_registers(specs[i])) : "", usage.bytes,
+                       describe(specs[i]));
           }
         });
       }
     }
-    fmt::print("{} kernels for {}, {} with local memory or over {} bytes; at most {} registers, {} bytes\n",
-               specs.size(), target, bad.load(), kMaxBytes, most_registers, most_bytes);
+    fmt::print(
+        "{} kernels for {}{}, {} with local memory, too many registers or over {} bytes; at most {} registers, "
+        "{} bytes\n",
+        specs.size(), target, lean ? fmt::format(", {} of them lean", lean_kernels) : "", bad.load(), kMaxBytes,
+        most_registers, most_bytes);
+    // Where no kernel is lean, nothing was found out; for other targets none may be.
+    if (lean && lean_kernels == 0 && target == to_string(Target::kSm90a)) bad++;
     return bad == 0 ? 0 : 1;
   } catch (const std::exception& error) {
     fmt::print(stderr, "allnorm_resources: {}\n", error.what());

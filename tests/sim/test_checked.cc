@@ -40,16 +40,16 @@ Case usual_case(int world_size) {
 /// The ranks of a World in checked mode, each of which makes whatever call it is told to.
 class Ranks {
  public:
-  explicit Ranks(int world_size, bool checked = true, double timeout_seconds = 30)
-      : context_({.cache_directory = kernel_cache(), .device = fmt::format("sim:{}", world_size)}) {
+  explicit Ranks(int world_size, bool checked = true, double timeout_seconds = 30, bool on_one_gpu = false)
+      : context_({.cache_directory = kernel_cache(), .device = fmt::format("sim:{}", on_one_gpu ? 1 : world_size)}) {
     WorldOptions options;
-    for (int rank = 0; rank < world_size; rank++) options.devices.push_back(rank);
+    for (int rank = 0; rank < world_size; rank++) options.devices.push_back(on_one_gpu ? 0 : rank);
     options.max_row_bytes = 1024;
     options.max_tokens_one_shot = options.max_tokens_two_shot = 8;
     options.checked = checked;
     options.timeout_seconds = timeout_seconds;
     world_ = std::make_unique<World>(context_, options);
-    for (int rank = 0; rank < world_size; rank++) streams_.push_back(std::make_unique<OwnedStream>(context_, rank));
+    for (const int device : options.devices) streams_.push_back(std::make_unique<OwnedStream>(context_, device));
   }
 
   World& world() { return *world_; }
@@ -60,7 +60,8 @@ class Ranks {
     calls::Layout layout;
     calls::Placement placement = calls::place_outputs(c, layout);
     calls::place_inputs(c, layout, placement);
-    Buffer& memory = *memory_.emplace_back(std::make_unique<Buffer>(context_, rank, layout.size() + 1));
+    Buffer& memory =
+        *memory_.emplace_back(std::make_unique<Buffer>(context_, world_->rank(rank).device(), layout.size() + 1));
     memory.fill(0);
     calls::AnyCall made = calls::make_call(c, placement, static_cast<std::byte*>(memory.data()));
     if (change) change(std::get<FusedCall>(made));
@@ -206,8 +207,10 @@ TEST_CASE("the values of a difference stay, whatever calls are queued behind it"
 
 void misalign(FusedCall& call) { call.input.data = static_cast<std::byte*>(call.input.data) + 2; }
 void overlap(FusedCall& call) { call.quant_out.data = call.input.data; }
-/// As many as the others have, in the lower 32 bits.
+// In the lower 32 bits, as many as the others have.
 void add_four_gigarows(FusedCall& call) { call.input.rows += std::int64_t{1} << 32; }
+void add_four_gigacolumns(FusedCall& call) { call.input.columns += std::int64_t{1} << 32; }
+void make_tokens_negative(FusedCall& call) { call.input.rows = -1; }
 
 TEST_CASE("a call that differs, and is refused for it, is a difference") {
   Ranks ranks(3);
@@ -228,14 +231,17 @@ TEST_CASE("a call that differs, and is refused for it, is a difference") {
     others_call();
     check_tokens_of_rank_1(ranks, 5, 1);
   }
-  SECTION("more tokens than any call may have") {
-    error_of(ErrorCode::kInvalidArgument, [&] { ranks.call(1, usual_case(3), add_four_gigarows); });
+  const auto call_with_invalid = [&](void (*change)(FusedCall&), const char* part) {
+    error_of(ErrorCode::kInvalidArgument, [&] { ranks.call(1, usual_case(3), change); });
     others_call();
     for (int rank = 0; rank < 3; rank++) {
       CHECK(ranks.status(rank).code == ErrorCode::kMismatch);
-      CHECK_THAT(ranks.status(rank).message, Contains("rank 1 has tokens an invalid number"));
+      CHECK_THAT(ranks.status(rank).message, Contains(fmt::format("rank 1 has {} an invalid number", part)));
     }
-  }
+  };
+  SECTION("more tokens than any call may have") { call_with_invalid(add_four_gigarows, "tokens"); }
+  SECTION("fewer tokens than none") { call_with_invalid(make_tokens_negative, "tokens"); }
+  SECTION("longer rows than any call may have") { call_with_invalid(add_four_gigacolumns, "hidden_dim"); }
   SECTION("larger rows than there is room for, after the others have called") {
     other.hidden_dim = 1024;
     for (const int rank : {0, 2}) ranks.call(rank, usual_case(3));
@@ -301,6 +307,21 @@ TEST_CASE("a call that a rank has refused for reasons of its own can still be ma
     ranks.synchronize();
     CHECK(ranks.all_healthy());
   }
+}
+
+TEST_CASE("a call that a rank has refused for want of room on its GPU can still be made there") {
+  Ranks ranks(8, true, 30, true);
+  ranks.all_call(usual_case(8));
+  ranks.call(0, usual_case(8));
+  Workspace::Impl& workspace = ranks.world().rank(1).impl();
+  workspace.force_geometry(Geometry{8, 1, 1});  // clusters of which the GPU holds four
+  CHECK_THAT(error_of(ErrorCode::kUnsupported, [&] { ranks.call(1, usual_case(8)); }),
+             Contains("8 virtual ranks do not fit on GPU 0"));
+  workspace.force_geometry({});
+  for (int rank = 1; rank < 8; rank++) ranks.call(rank, usual_case(8));
+  for (int i = 0; i < 3; i++) ranks.all_call(usual_case(8));
+  ranks.synchronize();
+  CHECK(ranks.all_healthy());
 }
 
 TEST_CASE("a call that a rank has refused, and then does not make, is waited for") {
