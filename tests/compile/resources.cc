@@ -4,10 +4,9 @@
 //
 //   allnorm_resources --all            every default geometry of the hidden sizes below, with PDL and all outputs
 //   allnorm_resources --sample 40      some of them, from --seed, with outputs, PDL and layout at random
-//   allnorm_resources --lean --all     the same of lean kernels (kLean in kernels_src/row.cuh), which have no register
-//   to
-//                                      spare: every kernel of rows that models have, of a shape that may be lean. As
-//                                      many CTAs as they are made for must fit on a multiprocessor. --sample 40: some
+//   allnorm_resources --lean --all     the same of lean kernels (kLean in row.cuh), which have no register to spare:
+//                                      every kernel of rows that models have, of a shape that may be lean. As many CTAs
+//                                      as they are made for must fit on a multiprocessor. --sample 40: some of them
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
