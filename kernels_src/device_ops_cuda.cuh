@@ -242,19 +242,51 @@ ALLNORM_DEVICE u16 f32_to_e4m3x2(float low, float high) {
   asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(d) : "f"(high), "f"(low));
   return d;
 }
-ALLNORM_DEVICE float e4m3_to_f32(u8 bits) { return e4m3_bits_to_f32(bits); }
-/// Two e2m1 codes in a byte, `low` in the low nibble.
-ALLNORM_DEVICE u32 f32_to_e2m1x2(float low, float high) {
-#if __CUDA_ARCH__ >= 1000
-  u32 d;
-  asm("{\n.reg .b8 pair, zero;\n"
-      "cvt.rn.satfinite.e2m1x2.f32 pair, %1, %2;\n"
-      "cvt.u32.u8 %0, pair;\n}"
-      : "=r"(d)
-      : "f"(high), "f"(low));
+ALLNORM_DEVICE float e4m3_to_f32(u8 bits) {
+  float d;
+  asm("{\n.reg .b32 pair;\n.reg .f16 low, high;\n"
+      "cvt.rn.f16x2.e4m3x2 pair, %1;\n"
+      "mov.b32 {low, high}, pair;\n"
+      "cvt.f32.f16 %0, low;\n}"
+      : "=f"(d)
+      : "h"(static_cast<u16>(bits)));
   return d;
+}
+/// A byte of each of two words: `which` of `a` in the low one, the same of `b` in the next.
+ALLNORM_DEVICE u32 bytes_of(u32 which, u32 a, u32 b) { return __byte_perm(a, b, which | (which + 4) << 4); }
+ALLNORM_DEVICE u32 bytes_of(u32 which, u32 a, u32 b, u32 c, u32 d) {
+  return __byte_perm(bytes_of(which, a, b), bytes_of(which, c, d), 0x5410);
+}
+/// The e2m1 codes of four values, in the low half, or of eight, the first in the lowest nibble. A NaN must be a
+/// positive one, as arithmetic gives it.
+template <u32 kCount>
+ALLNORM_DEVICE u32 f32_to_e2m1(const float (&values)[kCount]) {
+#if __CUDA_ARCH__ >= 1000
+  u32 codes = 0;
+#pragma unroll
+  for (u32 j = 0; j < kCount; j += 2) {
+    u32 pair;
+    asm("{\n.reg .b8 pair, zero;\n"
+        "cvt.rn.satfinite.e2m1x2.f32 pair, %1, %2;\n"
+        "cvt.u32.u8 %0, pair;\n}"
+        : "=r"(pair)
+        : "f"(values[j + 1]), "f"(values[j]));
+    codes |= pair << (4 * j);
+  }
+  return codes;
 #else
-  return f32_to_e2m1_bits(low) | static_cast<u32>(f32_to_e2m1_bits(high)) << 4;
+  // Of each code, and of each sign, a byte: those of even elements in one word, those of odd ones in another.
+  u32 codes[8], bits[8];
+#pragma unroll
+  for (u32 j = 0; j < 8; j++) {
+    codes[j] = e2m1_of_magnitude(fminf(fabsf(values[j % kCount]), 6.0f));
+    bits[j] = float_bits(values[j % kCount]);
+  }
+  const u32 even = bytes_of(0, codes[0], codes[2], codes[4], codes[6]);
+  const u32 odd = bytes_of(0, codes[1], codes[3], codes[5], codes[7]);
+  const u32 even_signs = bytes_of(3, bits[0], bits[2], bits[4], bits[6]);
+  const u32 odd_signs = bytes_of(3, bits[1], bits[3], bits[5], bits[7]);
+  return even | odd << 4 | (even_signs >> 4 & 0x08080808u) | (odd_signs & 0x80808080u);
 #endif
 }
 

@@ -240,8 +240,11 @@ ALLNORM_DEVICE u16 f32_to_e4m3x2(float low, float high) {
   return static_cast<u16>(f32_to_e4m3_bits(low) | static_cast<u32>(f32_to_e4m3_bits(high)) << 8);
 }
 ALLNORM_DEVICE float e4m3_to_f32(u8 bits) { return e4m3_bits_to_f32(bits); }
-ALLNORM_DEVICE u32 f32_to_e2m1x2(float low, float high) {
-  return f32_to_e2m1_bits(low) | static_cast<u32>(f32_to_e2m1_bits(high)) << 4;
+template <u32 kCount>
+ALLNORM_DEVICE u32 f32_to_e2m1(const float (&values)[kCount]) {
+  u32 codes = 0;
+  for (u32 j = 0; j < kCount; j++) codes |= static_cast<u32>(f32_to_e2m1_bits(values[j])) << (4 * j);
+  return codes;
 }
 
 }  // namespace allnorm_kernel

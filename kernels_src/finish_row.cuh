@@ -18,8 +18,9 @@ struct RowConstants {
 struct Shared {
   ChunkValues squares;
   ChunkValues maxima;  // dynamic FP8 alone
-  SharedGamma gamma;   // lean kernels alone, as the next
+  SharedGamma gamma;   // lean kernels alone, as the next ones
   float scale;
+  float row_scale;
 };
 
 /// NVFP4: output_scale; static FP8: RN(1 / output_scale).
@@ -131,6 +132,20 @@ ALLNORM_DEVICE void normalize(const Params& params, Place place, u32 row, float 
   unpack(rounded, n);
 }
 
+/// A value that is computed from what a row's threads have shared. In a lean kernel by one warp: what all of them would
+/// execute is what a row takes longest for. The next row's barrier is behind everybody's look at it.
+template <typename Compute>
+ALLNORM_DEVICE float once_a_row(Place place, Shared& shared, Compute compute) {
+  barrier_row();
+  if constexpr (!kLean) return compute();
+  if (place.thread_in_row < 32) {
+    const float value = compute();
+    if (place.thread_in_row == 0) store_shared(&shared.row_scale, value);
+  }
+  barrier_row();
+  return load_shared(&shared.row_scale);
+}
+
 ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u32 row, bool alive, u32 parity,
                                        RowValues& mine, const RowConstants& constants, float r, Shared& shared) {
 #pragma unroll 1
@@ -145,11 +160,12 @@ ALLNORM_DEVICE void finish_dynamic_fp8(const Params& params, Place place, u32 ro
       share_chunk_value(shared.maxima, parity, place.lane(), place.chunk(i), fold_warp_maximum(largest));
     }
   }
-  barrier_row();
-  const float scale = dynamic_scale(fold_row_maximum(shared.maxima, parity, place.lane()));
-  const float inverse_scale = divide_rn(1.0f, scale);
+  const float inverse_scale = once_a_row(place, shared, [&] {
+    const float scale = dynamic_scale(fold_row_maximum(shared.maxima, parity, place.lane()));
+    if (place.thread_in_row == 0 && alive) store_output(static_cast<float*>(params.scale_out) + row, scale);
+    return divide_rn(1.0f, scale);
+  });
   if (!alive) return;
-  if (place.thread_in_row == 0) store_output(static_cast<float*>(params.scale_out) + row, scale);
 #pragma unroll 1
   for (u32 i = 0; i < kChunksPerWarp; i++) {
     if (!place.has(i)) continue;
@@ -175,8 +191,9 @@ ALLNORM_DEVICE void finish_row(const Params& params, Place place, u32 row, Waite
   } else {
     add_residual(params, place, row, alive, parity, mine, shared.squares);
     if constexpr (!kRepeatsCode) report_if_timed_out(params, waiter, row);  // here, few registers are in use
-    barrier_row();
-    const float r = reciprocal_rms(fold_row_sum(shared.squares, parity, place.lane()), params.epsilon);
+    const float r = once_a_row(place, shared, [&] {
+      return reciprocal_rms(fold_row_sum(shared.squares, parity, place.lane()), params.epsilon);
+    });
     if constexpr (spec::kQuant == Quant::kDynamicFp8) {
       finish_dynamic_fp8(params, place, row, alive, parity, mine, constants, r, shared);
     } else {

@@ -78,22 +78,29 @@ ALLNORM_DEVICE float e4m3_bits_to_f32(u8 bits) {
   return bits_float(sign | float_bits(static_cast<float>(magnitude) * 0.001953125f));  // steps of 2^-9
 }
 
-/// e2m1 in the low nibble, saturating to +-6: 0, 0.5, 1, 1.5, 2, 3, 4, 6.
+inline constexpr u32 kE2M1Base = 0x4A800000u;  ///< The bits of 2^22; its low byte is 0.
+
+/// kE2M1Base + the e2m1 code of a magnitude of at most 6: 0, 0.5, 1, 1.5, 2, 3, 4, 6.
 ///
 /// Below 2 the codes count steps of 0.5, up to 4 steps of 1, then steps of 2. Added to the power of two that has such
 /// an ulp, a magnitude is rounded to those steps; of the three counts, each as far on as where its range begins, the
 /// least is the code.
-ALLNORM_DEVICE u8 f32_to_e2m1_bits(float value) {
-  constexpr u32 kHalves = 0x4A800000u, kOnes = 0x4B000000u, kTwos = 0x4B800000u;  // 2^22, 2^23, 2^24
-  float clamped = value < 6.0f ? value : 6.0f;                                    // NaN, too
-  clamped = clamped > -6.0f ? clamped : -6.0f;
-  const float magnitude = bits_float(float_bits(clamped) & kF32Magnitude);
-  u32 code = float_bits(magnitude + bits_float(kHalves)) - kHalves;
-  const u32 ones = float_bits(magnitude + bits_float(kOnes)) - (kOnes - 2);
-  const u32 twos = float_bits(magnitude + bits_float(kTwos)) - (kTwos - 4);
+ALLNORM_DEVICE u32 e2m1_of_magnitude(float magnitude) {
+  constexpr u32 kOnes = 0x4B000000u, kTwos = 0x4B800000u;  // 2^23, 2^24
+  u32 code = float_bits(magnitude + bits_float(kE2M1Base));
+  const u32 ones = float_bits(magnitude + bits_float(kOnes)) - (kOnes - kE2M1Base - 2);
+  const u32 twos = float_bits(magnitude + bits_float(kTwos)) - (kTwos - kE2M1Base - 4);
   if (ones < code) code = ones;
   if (twos < code) code = twos;
-  return static_cast<u8>(code | (float_bits(clamped) >> 28 & 0x8u));
+  return code;
+}
+
+/// e2m1 in the low nibble, saturating to +-6.
+ALLNORM_DEVICE u8 f32_to_e2m1_bits(float value) {
+  float clamped = value < 6.0f ? value : 6.0f;  // NaN, too
+  clamped = clamped > -6.0f ? clamped : -6.0f;
+  const u32 bits = float_bits(clamped);
+  return static_cast<u8>(e2m1_of_magnitude(bits_float(bits & kF32Magnitude)) | (bits >> 28 & 0x8u));
 }
 
 }  // namespace allnorm_kernel

@@ -66,11 +66,10 @@ ALLNORM_DEVICE void store_nvfp4(const Params& params, bool has, u32 row, u32 vec
   const u8 scale = static_cast<u8>(f32_to_e4m3x2(exact, 0.0f));
   const float decoded = e4m3_to_f32(scale);
   const float multiplier = decoded == 0.0f ? 0.0f : divide_rn(output_scale, decoded);
-  u32 codes = 0;
+  float scaled[kVectorElements];
 #pragma unroll
-  for (u32 j = 0; j < kVectorElements; j += 2) {
-    codes |= f32_to_e2m1x2(multiply_rn(n[j], multiplier), multiply_rn(n[j + 1], multiplier)) << (4 * j);
-  }
+  for (u32 j = 0; j < kVectorElements; j++) scaled[j] = multiply_rn(n[j], multiplier);
+  const u32 codes = f32_to_e2m1(scaled);
   const u64 at = vector_in_tensor(row, vector);
   if constexpr (kVectorElements == 8) {
     store_output(static_cast<u32*>(params.quant_out) + at, codes);

@@ -63,7 +63,7 @@ enum : u32 { kWithGamma = kWithResidual + (kGammaEarly ? kGammaRegisters : 0) };
 enum : bool { kInputKept = kLean || (kChunksPerWarp <= 2 && kWithGamma + 8 * kChunksPerWarp + 8 <= kRegisters) };
 /// The residual is loaded with the input, before the row is sent.
 enum : bool {
-  kResidualSent = !kLean && kResidualEarly && kInputKept && kWithGamma + 12 * kChunksPerWarp + 8 <= kRegisters
+  kResidualSent = kLean || (kResidualEarly && kInputKept && kWithGamma + 12 * kChunksPerWarp + 8 <= kRegisters)
 };
 enum : u32 {
   kWithInput = kWithGamma + (kInputKept ? 8 * kChunksPerWarp : 0) + (kResidualSent ? 4 * kChunksPerWarp : 0),

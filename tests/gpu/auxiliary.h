@@ -59,7 +59,7 @@ class AuxiliaryKernels {
   /// i mod rounds. Zeroes the digests, counts the replay.
   CUfunction compare = nullptr;
   // Any grid.
-  CUfunction check_conversions = nullptr;   ///< (Count*): f16, bf16, e4m3, e2m1, f16 decoded; all 2^32 inputs
+  CUfunction check_conversions = nullptr;   ///< (Count*): f16, bf16, e4m3, e2m1, f16 and e4m3 decoded; all 2^32 inputs
   CUfunction check_sums = nullptr;          ///< (Count*): f16, bf16; all pairs of elements
   CUfunction check_rsqrt = nullptr;         ///< (Count*): all 2^32 inputs
   CUfunction digest_conversions = nullptr;  ///< (u64 count, u32 step, u64* digest): inputs i * step

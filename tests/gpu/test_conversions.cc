@@ -29,13 +29,14 @@ std::array<Count, kCounts> run_counts(CUfunction kernel) {
 }
 
 TEST_CASE("the conversion instructions equal the software conversions for all 2^32 inputs", "[conversions]") {
-  const auto counts = run_counts<5>(Gpu::at(0).kernels().check_conversions);
-  constexpr std::array kNames = {"f32 to f16", "f32 to bf16", "f32 to e4m3", "f32 to e2m1", "f16 to f32"};
+  const auto counts = run_counts<6>(Gpu::at(0).kernels().check_conversions);
+  constexpr std::array kNames = {"f32 to f16",  "f32 to bf16", "f32 to e4m3",
+                                 "f32 to e2m1", "f16 to f32",  "e4m3 to f32"};
   for (std::size_t i = 0; i < counts.size(); ++i) {
     INFO(fmt::format("{}: {} mismatches, the first at {:#x}", kNames[i], counts[i].mismatches, counts[i].example));
     CHECK(counts[i].mismatches == 0);
   }
-  report_json("{\"test\":\"conversions\",\"inputs\":4294967296,\"directions\":5}");
+  report_json("{\"test\":\"conversions\",\"inputs\":4294967296,\"directions\":6}");
 }
 
 TEST_CASE("a sum of two 16-bit elements in one step has the bits of one in f32 that is rounded, for all pairs",

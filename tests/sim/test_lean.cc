@@ -54,6 +54,18 @@ TEST_CASE("lean kernels give the reference's bytes, whatever the row's chunks an
   }
 }
 
+TEST_CASE("without the barrier before a row's scale is read, the simulator finds a lean kernel wrong") {
+  Scenario scenario;
+  scenario.multiprocessors = 1;
+  scenario.geometry = Geometry{1, 10, 1};
+  scenario.calls.push_back(make_case(scenario, 5, 2064));
+  const Replacement without_barrier = {"finish_row.cuh",
+                                       "store_shared(&shared.row_scale, value);\n  }\n  barrier_row();\n",
+                                       "store_shared(&shared.row_scale, value);\n  }\n"};
+  Simulation simulation(scenario, {.mutation = {kMustBeLean, without_barrier}, .cache_directory = {}});
+  CHECK(simulation.run(of_seed(1)) != "");
+}
+
 /// Rows of eight full chunks and one of five vectors, on nine of ten warps; five rows on two CTAs; a second call, which
 /// finds what the first has left.
 Scenario giving_up() {
