@@ -133,7 +133,7 @@ ALLNORM_DEVICE void normalize(const Params& params, Place place, u32 row, float 
 }
 
 /// A value that is computed from what a row's threads have shared. In a lean kernel by one warp: what all of them would
-/// execute is what a row takes longest for. The next row's barrier is behind everybody's look at it.
+/// execute is what a row takes longest for. The next barrier is behind everybody's look at it.
 template <typename Compute>
 ALLNORM_DEVICE float once_a_row(Place place, Shared& shared, Compute compute) {
   barrier_row();

@@ -44,7 +44,7 @@ ALLNORM_DEVICE float fold_warp_maximum(float v) {
   return v;
 }
 
-/// After barrier_row: every lane of every warp gets the fold of all chunks' values, as lane l has it that begins with 0
+/// After barrier_row: every lane of a warp gets the fold of all chunks' values, as lane l has it that begins with 0
 /// and takes chunks l, l + 32, ... and then the butterfly. Each lane does the steps 16, 8 and 4 of the butterfly for
 /// itself.
 template <typename Combine>

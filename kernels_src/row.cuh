@@ -37,11 +37,8 @@ static_assert(kWarpsPerRow * kChunksPerWarp >= kChunks, "the geometry must cover
 // it: two of more than 512 threads, else as many as there is room for (two H200, 1024 tokens: of 7168 45.4 us, looking
 // ahead 46.8; of 4096 26.8 and 28.3). That all of them do is what tests/compile asks.
 enum : bool {
-  // NVFP4's would need a register more where a row's last chunk is partial.
-  kFitsLean = spec::kQuant != Quant::kNvfp4 || kVectors == kThreadsPerCta,
-  kLean = kAllowsLean && kFitsLean && kThreadsPerCta >= 256 && kCtasPerRow == 1 && kChunksPerWarp == 1 &&
-          kWorldSize == 2 && !spec::kTwoShot && !spec::kMulticast && kElementBytes == 2 &&
-          spec::kGammaDtype == spec::kDtype,
+  kLean = kAllowsLean && kThreadsPerCta >= 256 && kCtasPerRow == 1 && kChunksPerWarp == 1 && kWorldSize == 2 &&
+          !spec::kTwoShot && !spec::kMulticast && kElementBytes == 2 && spec::kGammaDtype == spec::kDtype,
 };
 enum : u32 {
   kCtasPerMultiprocessor = kLean ? (kThreadsPerCta > 512 ? 2 : kThreadsPerMultiprocessor / kThreadsPerCta)

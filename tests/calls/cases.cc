@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <random>
 #include <span>
@@ -200,6 +201,33 @@ std::vector<Case> sample_cases(const SampleOptions& options) {
   std::shuffle(cases.begin(), cases.end(), axes.random());
   if (cases.size() > wanted) cases.resize(wanted);  // fewer were asked for than there are pairs
   for (std::size_t i = 0; i < cases.size(); ++i) cases[i].index = static_cast<std::uint32_t>(i);
+  return cases;
+}
+
+std::vector<Case> extreme_scale_cases(int world_size) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<Case> cases;
+  for (const DataType dtype : {DataType::kBF16, DataType::kF16, DataType::kF32}) {
+    for (const Quant quant : {Quant::kNvfp4, Quant::kFp8}) {
+      for (const Pattern pattern : {Pattern::kRandom, Pattern::kInfinityNan, Pattern::kNegativeZeroSubnormal}) {
+        for (const float scale : {-2.0F, 0.0F, -0.0F, kInfinity, -kInfinity, kNan, 1e-45F, 3e38F}) {
+          Case c;
+          c.index = static_cast<std::uint32_t>(cases.size());
+          c.seed = c.index + 7;
+          c.world_size = world_size;
+          c.hidden_dim = 256;
+          c.tokens = 3;
+          c.dtype = c.gamma_dtype = dtype;
+          c.quant = quant;
+          c.pattern = pattern;
+          c.output_scale = scale;
+          c.scale_by_pointer = true;
+          cases.push_back(c);
+        }
+      }
+    }
+  }
   return cases;
 }
 

@@ -72,6 +72,9 @@ struct SampleOptions {
 /// elements only once in 12 times after that. Neighbours in the result share nothing but by chance.
 std::vector<Case> sample_cases(const SampleOptions& options);
 
+/// Small calls with each output_scale that a pointer may hide: negative ones, zeros, infinities, NaN, the ends of f32.
+std::vector<Case> extreme_scale_cases(int world_size);
+
 /// How many different valid cases the axes make, seeds apart.
 std::uint64_t full_product(bool with_pdl);
 

@@ -104,5 +104,19 @@ TEST_CASE("in worlds of one to eight virtual ranks every output byte equals the 
   }
 }
 
+TEST_CASE("whatever output_scale a pointer leads to, every output byte equals the reference", "[virtual][equality]") {
+  WorldOptions options;
+  options.devices = devices_for(2, true);
+  options.max_row_bytes = kMaxRowBytes;
+  options.max_tokens_one_shot = options.max_tokens_two_shot = 8;
+  options.timeout_seconds = 20;
+  const Result result = run_cases(options, calls::extreme_scale_cases(2), seconds_now());
+  report_json(fmt::format("{{\"test\":\"extreme-scales\",\"cases_run\":{},\"failures\":{}}}", result.ran.size(),
+                          result.failures));
+  CHECK(result.stuck == "");
+  CHECK(result.failures == 0);
+  CHECK(result.ran.size() == calls::extreme_scale_cases(2).size());
+}
+
 }  // namespace
 }  // namespace allnorm::gpu_tests

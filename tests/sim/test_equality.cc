@@ -110,5 +110,12 @@ TEST_CASE("in worlds of 1 to 72 ranks sequences of 30 mixed calls give the refer
   CHECK(axes.pdls.size() == 3);
 }
 
+TEST_CASE("whatever output_scale a pointer leads to, calls give the reference's bytes") {
+  Scenario scenario;
+  scenario.calls = calls::extreme_scale_cases(scenario.world_size);
+  Simulation simulation(scenario, {});
+  CHECK(simulation.run({}) == "");
+}
+
 }  // namespace
 }  // namespace allnorm::sim_tests
