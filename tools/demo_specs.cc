@@ -35,7 +35,7 @@ std::vector<Spec> demo_specs(const DemoShape& shape, Target target, int multipro
       Spec spec = base_spec(shape, target, strategy, quant);
       // prepare() sees to all that fewer tokens could need.
       for (std::int64_t tokens = 1; tokens <= shape.tokens; ++tokens) {
-        spec.geometry = default_geometry(shape.hidden_dim, shape.dtype, tokens, multiprocessors);
+        spec.geometry = default_geometry(shape.hidden_dim, shape.dtype, tokens, shape.ranks, multiprocessors);
         if (std::find(specs.begin(), specs.end(), spec) == specs.end()) specs.push_back(spec);
       }
     }

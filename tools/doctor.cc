@@ -42,7 +42,7 @@ Spec typical_spec(Target target) {
   spec.quant = Quant::kFp8;
   spec.world_size = 2;
   spec.hidden_dim = 7168;
-  spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 1, 132);
+  spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 1, spec.world_size, 132);
   return spec;
 }
 

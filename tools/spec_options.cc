@@ -90,8 +90,9 @@ Spec SpecOptions::spec() const {
            fmt::format("with quant {} and layout {}", to_string(spec.quant), to_string(spec.layout)),
            "with --quant nvfp4 and --layout swizzled_128x4");
   }
-  spec.geometry = geometry_.empty() ? default_geometry(spec.hidden_dim, spec.dtype, kTokens, kMultiprocessors)
-                                    : parse_geometry(geometry_);
+  spec.geometry = geometry_.empty()
+                      ? default_geometry(spec.hidden_dim, spec.dtype, kTokens, spec.world_size, kMultiprocessors)
+                      : parse_geometry(geometry_);
   try {
     check_spec(spec);
   } catch (const Error& error) {

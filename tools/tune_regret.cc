@@ -54,7 +54,8 @@ double Regret::at_least(std::size_t policy) const {
 }
 
 std::vector<Policy> policies_of(const TuneCase& kind, const Table& table) {
-  const Geometry wide = default_geometry(kind.key.hidden_dim, kind.key.dtype, 1'000'000, kind.multiprocessors);
+  const Geometry wide =
+      default_geometry(kind.key.hidden_dim, kind.key.dtype, 1'000'000, kind.key.world_size, kind.multiprocessors);
   return {{"AUTO with the table", [kind, table](std::int64_t tokens) { return auto_choice(kind, &table, tokens); }},
           {"AUTO with the cost model", [kind](std::int64_t tokens) { return auto_choice(kind, nullptr, tokens); }},
           {"always one-shot", [wide](std::int64_t) { return Candidate{Strategy::kOneShot, wide}; }}};

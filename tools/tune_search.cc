@@ -186,9 +186,10 @@ std::vector<Candidate> all_candidates(const TuneCase& kind) {
   }
   // What the dispatcher takes by itself, which changes where clusters of a size no longer run at once.
   const int multiprocessors = kind.multiprocessors;
-  for (const int tokens : {1, multiprocessors / 4, multiprocessors / 2, multiprocessors, multiprocessors + 1}) {
-    const Geometry geometry =
-        default_geometry(kind.key.hidden_dim, kind.key.dtype, std::max(tokens, 1), multiprocessors);
+  for (const int tokens :
+       {1, multiprocessors / 4, multiprocessors / 2, multiprocessors, multiprocessors + 1, 2 * multiprocessors + 1}) {
+    const Geometry geometry = default_geometry(kind.key.hidden_dim, kind.key.dtype, std::max(tokens, 1),
+                                               kind.key.world_size, multiprocessors);
     if (std::find(geometries.begin(), geometries.end(), geometry) == geometries.end()) geometries.push_back(geometry);
   }
   std::vector<Candidate> candidates;

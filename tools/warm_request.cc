@@ -43,7 +43,7 @@ bool contains(const std::vector<Value>& values, Value value) {
 
 /// A Spec of the kind, for check_spec.
 Spec with_default_geometry(Spec kind) {
-  kind.geometry = default_geometry(kind.hidden_dim, kind.dtype, 1, 1);
+  kind.geometry = default_geometry(kind.hidden_dim, kind.dtype, 1, kind.world_size, 1);
   return kind;
 }
 

@@ -114,7 +114,8 @@ Choice Dispatcher::choose(const CallShape& shape, Strategy requested, const Toke
   if (bound != nullptr && source.is_same_rows && bound->strategy == strategy) {
     return {strategy, bound->geometry, bound->microseconds};
   }
-  return {strategy, default_geometry(shape.hidden_dim, shape.dtype, shape.tokens, facts_.multiprocessors),
+  return {strategy,
+          default_geometry(shape.hidden_dim, shape.dtype, shape.tokens, facts_.world_size, facts_.multiprocessors),
           static_cast<float>(estimate(strategy, shape))};
 }
 

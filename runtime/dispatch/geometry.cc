@@ -23,7 +23,18 @@ constexpr ChunkLimits kFewChunks = {2, 28};
 constexpr ChunkLimits kManyChunks = {4, 16};
 constexpr int kMaxTunedChunksPerWarp = 8;
 
+/// Registers a thread of kernels that are compiled for CTAs of up to 512 threads (sm_90a, rounded up): they grow with
+/// the peers whose vectors are loaded together.
+constexpr int registers_of(int world_size) noexcept { return world_size <= 2 ? 64 : world_size <= 4 ? 80 : 104; }
+
 constexpr int divide_up(int a, int b) noexcept { return (a + b - 1) / b; }
+
+/// CTAs that a multiprocessor holds at once. Registers are what limits them, and warps come by four.
+constexpr int resident_ctas(int warps, int world_size) noexcept {
+  constexpr int kRegisters = 65536, kMaxWarps = 64;
+  const int registers = registers_of(world_size) * divide_up(warps, 4) * 128;
+  return std::max(1, std::min(kMaxWarps / warps, kRegisters / registers));
+}
 
 int chunks_of(int hidden_dim, DataType dtype) noexcept {
   const auto bytes = static_cast<std::int64_t>(hidden_dim) * static_cast<int>(size_of(dtype));
@@ -96,18 +107,18 @@ std::vector<Geometry> all_geometries(int hidden_dim, DataType dtype) {
   return geometries;
 }
 
-Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens, int multiprocessors) noexcept {
+Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens, int world_size,
+                          int multiprocessors) noexcept {
   const int chunks = chunks_of(hidden_dim, dtype);
   Geometry best = make_geometry(8, kMaxWarpsPerCta, kMaxChunksPerWarp);
 
   // Few tokens: latency counts, and multiprocessors are idle. The widest cluster, of those with the
-  // least room to spare, such that all rows run at once (about two such CTAs fit on a
-  // multiprocessor); a chunk for each warp.
+  // least room to spare, such that all rows run at once; a chunk for each warp.
   bool found = false;
   for (const int ctas : kClusterSizes) {
     const int warps = divide_up(chunks, ctas);
-    if (ctas == 1 || tokens * ctas > 2 * static_cast<std::int64_t>(multiprocessors)) continue;
-    if (warps < kMinWarpsOfSpreadRow || warps > kMaxWarpsPerCta) continue;
+    if (ctas == 1 || warps < kMinWarpsOfSpreadRow || warps > kMaxWarpsPerCta) continue;
+    if (tokens * ctas > std::int64_t{resident_ctas(warps, world_size)} * multiprocessors) continue;
     if (found && ctas * warps > chunk_slots(best)) continue;
     best = make_geometry(ctas, warps, 1);
     found = true;

@@ -41,7 +41,8 @@ std::vector<Geometry> all_geometries(int hidden_dim, DataType dtype);
 
 /// The geometry to take where nothing was measured. `multiprocessors`: those of the GPU that this
 /// rank may fill.
-Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens, int multiprocessors) noexcept;
+Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens, int world_size,
+                          int multiprocessors) noexcept;
 
 }  // namespace allnorm
 

@@ -34,7 +34,7 @@ Spec measured_spec() {
   spec.pdl = Pdl::kEarlyTrigger;
   spec.world_size = 2;
   spec.hidden_dim = 7168;
-  spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 16, 132);
+  spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 16, spec.world_size, 132);
   return spec;
 }
 

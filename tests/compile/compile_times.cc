@@ -62,7 +62,8 @@ std::vector<Spec> all_specs() {
                   spec.pdl = allnorm::Pdl::kEarlyTrigger;
                   spec.hidden_dim = hidden;
                   spec.world_size = static_cast<std::uint8_t>(world);
-                  spec.geometry = allnorm::default_geometry(hidden, dtype, specs.size() % 2 == 0 ? 1 : 4096, 132);
+                  spec.geometry =
+                      allnorm::default_geometry(hidden, dtype, specs.size() % 2 == 0 ? 1 : 4096, spec.world_size, 132);
                   specs.push_back(spec);
                 }
               }

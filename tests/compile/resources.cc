@@ -95,7 +95,7 @@ std::vector<Spec> default_specs(Target target) {
                 spec.pdl = Pdl::kEarlyTrigger;
                 spec.hidden_dim = hidden;
                 spec.world_size = static_cast<std::uint8_t>(world);
-                spec.geometry = default_geometry(hidden, dtype, tokens, tokens == 2 ? 16 : 132);
+                spec.geometry = default_geometry(hidden, dtype, tokens, world, tokens == 2 ? 16 : 132);
                 specs.insert(spec);
               }
             }

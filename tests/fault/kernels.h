@@ -23,7 +23,7 @@ inline std::vector<Spec> some_specs(Target target, int count) {
     Spec spec = host_spec();
     spec.target = target;
     spec.hidden_dim = 512 * (1 + i);
-    spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 1, 132);
+    spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 1, spec.world_size, 132);
     specs.push_back(spec);
   }
   return specs;

@@ -44,7 +44,7 @@ std::vector<std::string> seeds() {
   Spec spec;
   spec.world_size = 2;
   spec.hidden_dim = 7168;
-  spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 8, 132);
+  spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 8, spec.world_size, 132);
   Spec other = spec;
   other.target = Target::kHost;
   other.strategy = Strategy::kTwoShot;

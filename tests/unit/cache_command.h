@@ -37,7 +37,7 @@ inline Spec gpu_spec(int hidden = 512) {
   Spec spec = host_spec();
   spec.target = Target::kSm90a;
   spec.hidden_dim = hidden;
-  spec.geometry = default_geometry(hidden, spec.dtype, 16, 132);
+  spec.geometry = default_geometry(hidden, spec.dtype, 16, spec.world_size, 132);
   return spec;
 }
 

@@ -19,7 +19,7 @@ inline Spec host_spec() {
   spec.target = Target::kHost;
   spec.world_size = 2;
   spec.hidden_dim = 512;
-  spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 1, 132);
+  spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, 1, spec.world_size, 132);
   return spec;
 }
 

@@ -38,7 +38,9 @@ CallShape fp8_call(std::int64_t tokens) {
           .tokens = tokens};
 }
 
-Geometry default_for(std::int64_t tokens) { return default_geometry(7168, DataType::kBF16, tokens, kMultiprocessors); }
+Geometry default_for(std::int64_t tokens) {
+  return default_geometry(7168, DataType::kBF16, tokens, 2, kMultiprocessors);
+}
 
 }  // namespace
 
@@ -112,7 +114,7 @@ TEST_CASE("rows of another size take the strategy of as many bytes of the neares
   // The geometry is what such rows take without a table.
   call.tokens = 100;
   const Choice choice = dispatcher.choose(call, Strategy::kAuto, kEnough);
-  CHECK(choice.geometry == default_geometry(3584, DataType::kBF16, 100, kMultiprocessors));
+  CHECK(choice.geometry == default_geometry(3584, DataType::kBF16, 100, 2, kMultiprocessors));
   CHECK(choice.microseconds != 14.0f);
   // What does not fit the workspace is the other, as ever.
   CHECK(dispatcher.choose(call, Strategy::kAuto, {100, 99}).strategy == Strategy::kOneShot);

@@ -11,8 +11,8 @@ namespace {
 
 constexpr int kMultiprocessors = 132;
 
-Geometry bf16_default(int hidden_dim, std::int64_t tokens) {
-  return default_geometry(hidden_dim, DataType::kBF16, tokens, kMultiprocessors);
+Geometry bf16_default(int hidden_dim, std::int64_t tokens, int world_size = 2) {
+  return default_geometry(hidden_dim, DataType::kBF16, tokens, world_size, kMultiprocessors);
 }
 
 /// Calls `check` with rows of every number of chunks that there is.
@@ -38,10 +38,16 @@ TEST_CASE("few tokens spread a row over a cluster without idle warps", "[geometr
 }
 
 TEST_CASE("a row is spread only as far as all rows run at once", "[geometry]") {
-  CHECK(bf16_default(8192, 33) == Geometry{8, 4, 1});    // 264 CTAs, two for each multiprocessor
-  CHECK(bf16_default(8192, 34) == Geometry{4, 8, 1});    // 8 CTAs each would be 272
-  CHECK(bf16_default(8192, 132) == Geometry{2, 16, 1});  // 264
+  CHECK(bf16_default(8192, 132) == Geometry{8, 4, 1});  // 1056 CTAs, eight for each multiprocessor
   CHECK(bf16_default(8192, 133) == Geometry{1, 32, 1});
+  CHECK(bf16_default(4096, 264) == Geometry{4, 4, 1});  // 1056
+  CHECK(bf16_default(4096, 265) == Geometry{1, 16, 1});
+  // Of four ranks, whose kernels need more registers: three such CTAs for each, then six smaller ones.
+  CHECK(bf16_default(7168, 99, 4) == Geometry{4, 7, 1});
+  CHECK(bf16_default(7168, 100, 4) == Geometry{1, 28, 1});
+  CHECK(bf16_default(8192, 99, 4) == Geometry{8, 4, 1});
+  CHECK(bf16_default(8192, 66, 8) == Geometry{8, 4, 1});
+  CHECK(bf16_default(8192, 67, 8) == Geometry{1, 32, 1});
 }
 
 TEST_CASE("many tokens have a CTA for each row that fits, else the smallest cluster", "[geometry]") {
@@ -50,14 +56,15 @@ TEST_CASE("many tokens have a CTA for each row that fits, else the smallest clus
   CHECK(bf16_default(16384, 4096) == Geometry{2, 32, 1});  // 64: two a warp only up to 28 warps
   CHECK(bf16_default(32768, 4096) == Geometry{4, 32, 1});  // 128
   CHECK(bf16_default(33024, 4096) == Geometry{4, 17, 2});  // 129
-  CHECK(default_geometry(65536, DataType::kF32, 4096, kMultiprocessors) == Geometry{8, 16, 4});
+  CHECK(default_geometry(65536, DataType::kF32, 4096, 2, kMultiprocessors) == Geometry{8, 16, 4});
 }
 
 TEST_CASE("the default geometry fits every row and is a candidate of the tuner", "[geometry]") {
   for_all_rows([](int hidden_dim, DataType dtype) {
     const auto candidates = all_geometries(hidden_dim, dtype);
-    for (const std::int64_t tokens : {1, 8, 33, 34, 66, 67, 132, 133, 100000}) {
-      const Geometry geometry = default_geometry(hidden_dim, dtype, tokens, kMultiprocessors);
+    for (const std::int64_t tokens : {1, 8, 33, 34, 66, 67, 132, 133, 265, 100000}) {
+      const int world_size = tokens % 2 == 0 ? 8 : 2;
+      const Geometry geometry = default_geometry(hidden_dim, dtype, tokens, world_size, kMultiprocessors);
       INFO(hidden_dim << " " << to_string(dtype) << " " << tokens << ": " << describe_chunks(geometry));
       Spec spec;
       spec.hidden_dim = hidden_dim;

@@ -86,7 +86,7 @@ std::vector<Spec> sample() {
           spec.operation = Operation::kAllReduce;
           spec.has_residual_out = false;
         }
-        spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, i % 2 == 0 ? 1 : 4096, 132);
+        spec.geometry = default_geometry(spec.hidden_dim, spec.dtype, i % 2 == 0 ? 1 : 4096, spec.world_size, 132);
         specs.push_back(spec);
       }
     }

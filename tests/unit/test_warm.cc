@@ -135,7 +135,7 @@ TEST_CASE("by default it is all that AUTO can choose, without and with an early 
   CHECK(listed("--max-tokens-one-shot 8 --max-tokens-two-shot 0 --pdl off").specs.size() == 1);
   CHECK(listed("--max-tokens 8 --pdl off --strategy two_shot").specs.size() == 1);
   CHECK(listed("--multiprocessors 1 --pdl off --strategy two_shot --max-tokens 1").specs.begin()->geometry ==
-        default_geometry(7168, DataType::kBF16, 1, 1));
+        default_geometry(7168, DataType::kBF16, 1, 2, 1));
 }
 
 TEST_CASE("combinations without a kernel are dropped and counted", "[warm]") {
