@@ -16,18 +16,21 @@ from typing import Any, Callable
 
 from . import _library as lib
 from ._library import library
+from ._tensors import capsule_pointer
 from .enums import MNNVLQuantType, QuantizationSFLayout
 
 #: What `launch` returns for objects that it cannot read or did not expect; nothing was launched.
 NOT_KNOWN = -1
 
 #: Kinds of calls that a workspace remembers.
-MOST = 8
+MOST = 32
 
 
-def can_be_known(tensors: tuple[Any, ...], output_scale: Any) -> bool:
-    """PyTorch's, with rows, and a scale that can be read afresh in each call."""
+def can_be_known(tensors: tuple[Any, ...], output_scale: Any, epsilon: Any, weight_bias: Any) -> bool:
+    """PyTorch's, with rows; a scale that can be read afresh in each call; other numbers that stay as they are."""
     tensor_type = sys.modules["torch"].Tensor
+    if not (epsilon is None or isinstance(epsilon, (float, int))) or not isinstance(weight_bias, (float, int)):
+        return False
     if isinstance(output_scale, tensor_type):
         if _python() is None:
             return False
@@ -59,7 +62,8 @@ def _by_attributes(workspace: Any, call: lib.FusedCall, tensors: tuple[Any, ...]
     linear = call.quant == MNNVLQuantType.DYNAMIC_FP8 or call.layout == QuantizationSFLayout.LINEAR
     is_matrix = (True, True, False, True, True, True, linear)
     # By tensor: its place in the struct (the size comes first, a tensor has four words: address, rows, columns, dtype).
-    expected = [None if tensor is None else [1 + 4 * index, matrix, type(tensor), tensor.dtype, tensor.shape]
+    expected = [None if tensor is None else
+                [1 + 4 * index, matrix, type(tensor), tensor.dtype, tensor.device, tensor.shape]
                 for index, (tensor, matrix) in enumerate(zip(tensors, is_matrix))]
     words = (c.c_uint64 * (c.sizeof(call) // 8)).from_buffer(call)
     name = "fused_allreduce_add_rmsnorm" + ("_quant" if call.quant != MNNVLQuantType.NONE else "")
@@ -73,15 +77,17 @@ def _by_attributes(workspace: Any, call: lib.FusedCall, tensors: tuple[Any, ...]
                 if tensor is not wanted:
                     return NOT_KNOWN
                 continue
-            word, matrix, kind, dtype, shape = wanted
-            if tensor.__class__ is not kind or tensor.dtype is not dtype or not tensor.is_contiguous():
+            word, matrix, kind, dtype, device, shape = wanted
+            if type(tensor) is not kind or tensor.dtype is not dtype or not tensor.is_contiguous():
+                return NOT_KNOWN
+            if tensor.device != device:
                 return NOT_KNOWN
             if tensor.shape != shape:  # that which the struct has
                 shape = tensor.shape
                 if matrix and len(shape) != 2:
                     return NOT_KNOWN
                 words[word + 1], words[word + 2] = shape if matrix else (1, tensor.numel())
-                wanted[4] = shape
+                wanted[5] = shape
             words[word] = tensor.data_ptr()
         if is_number:
             call.output_scale = arguments[7]
@@ -94,8 +100,8 @@ def _by_attributes(workspace: Any, call: lib.FusedCall, tensors: tuple[Any, ...]
 
 _PYTHON = {"PyLong_AsVoidPtr": "long_as_pointer", "PyLong_FromLong": "long_from_long",
            "PyFloat_AsDouble": "float_as_double", "PyErr_Occurred": "error_occurred", "PyErr_Clear": "error_clear",
-           "PyObject_IsInstance": "is_instance", "PyEval_SaveThread": "save_thread",
-           "PyEval_RestoreThread": "restore_thread"}
+           "PyObject_Type": "type_of", "PyType_IsSubtype": "is_subtype", "Py_DecRef": "release",
+           "PyEval_SaveThread": "save_thread", "PyEval_RestoreThread": "restore_thread"}
 _NO_SCALE, _NUMBER, _TENSOR = range(3)
 
 
@@ -124,8 +130,7 @@ class _Python:
         api = _PythonApi(*(c.cast(getattr(c.pythonapi, name), c.c_void_p) for name in _PYTHON))
         self.tensor_type, self.exchange = tensor_type, exchange
         self.method = library().python_start(c.byref(api))
-        self.new = c.pythonapi.PyCFunction_NewEx
-        self.new.restype, self.new.argtypes = c.py_object, [c.c_void_p, c.py_object, c.c_void_p]
+        self.new = c.PYFUNCTYPE(c.py_object, c.c_void_p, c.py_object, c.c_void_p)(("PyCFunction_NewEx", c.pythonapi))
 
     def function(self, workspace: Any, call: lib.FusedCall, output_scale: Any) -> tuple[Callable, Any]:
         """And what must live as long."""
@@ -136,6 +141,11 @@ class _Python:
         return self.new(self.method, c.addressof(struct), None), struct
 
 
+def look() -> None:
+    """Whether the library can read tensors is found out when a workspace is made."""
+    _python()
+
+
 @functools.cache
 def _python() -> _Python | None:
     """None where this PyTorch, this Python or this library has not what it takes."""
@@ -143,7 +153,9 @@ def _python() -> _Python | None:
     capsule = getattr(tensor_type, "__dlpack_c_exchange_api__", None)
     if capsule is None or sys.implementation.name != "cpython":
         return None
-    get = c.pythonapi.PyCapsule_GetPointer
-    get.restype, get.argtypes = c.c_void_p, [c.py_object, c.c_char_p]
-    exchange = _ExchangeApi.from_address(get(capsule, b"dlpack_exchange_api"))
-    return _Python(tensor_type, exchange) if exchange.major == 1 and exchange.view else None
+    try:
+        exchange = _ExchangeApi.from_address(capsule_pointer(capsule, b"dlpack_exchange_api"))
+    except ValueError:  # a capsule of another name
+        return None
+    usable = exchange.major == 1 and exchange.view and exchange.current_stream
+    return _Python(tensor_type, exchange) if usable else None

@@ -27,8 +27,9 @@ _BY_NAME = {name: number for number, name in lib.DTYPE_NAMES.items()}
 
 
 def framework(array: Any) -> str:
-    """The name of the package that the array is of: "torch", "numpy", "cupy", ..."""
-    return type(array).__module__.partition(".")[0]
+    """The name of the package that the array is of: "torch", "numpy", "cupy", ...; of a subclass of theirs, too."""
+    packages = [kind.__module__.partition(".")[0] for kind in type(array).__mro__]
+    return next((package for package in packages if package in ("torch", "numpy", "cupy")), packages[0])
 
 
 def dtype_number(dtype: Any, argument: str) -> int:
@@ -53,8 +54,8 @@ class _DLTensor(c.Structure):
                 ("strides", c.POINTER(c.c_int64)), ("byte_offset", c.c_uint64)]
 
 
-_capsule_pointer = c.pythonapi.PyCapsule_GetPointer
-_capsule_pointer.restype, _capsule_pointer.argtypes = c.c_void_p, [c.py_object, c.c_char_p]
+#: A prototype of our own: those of ctypes.pythonapi are shared by all of a process.
+capsule_pointer = c.PYFUNCTYPE(c.c_void_p, c.py_object, c.c_char_p)(("PyCapsule_GetPointer", c.pythonapi))
 
 
 def _is_contiguous(shape: tuple[int, ...], strides: list[int]) -> bool:
@@ -67,11 +68,15 @@ def _is_contiguous(shape: tuple[int, ...], strides: list[int]) -> bool:
 
 
 def _dlpack_view(array: Any, argument: str, stream: int | None) -> View:
+    arrays = "an array of PyTorch, NumPy, CuPy, JAX or another with __dlpack__()"
     if not hasattr(array, "__dlpack__"):
-        refuse(argument, type(array).__name__, "an array of PyTorch, NumPy, CuPy, JAX or another with __dlpack__()")
+        refuse(argument, type(array).__name__, arrays)
     capsule = array.__dlpack__(stream=stream) if stream is not None else array.__dlpack__()
     # The array keeps the memory; the capsule gives its own reference back when it goes, since nobody takes it.
-    tensor = _DLTensor.from_address(_capsule_pointer(capsule, b"dltensor"))
+    try:
+        tensor = _DLTensor.from_address(capsule_pointer(capsule, b"dltensor"))
+    except ValueError:
+        refuse(argument, type(array).__name__, arrays)
     shape = tuple(tensor.shape[: tensor.ndim])
     dtype = _DLPACK_DTYPES.get((tensor.code, tensor.bits, tensor.lanes))
     if dtype is None:

@@ -62,14 +62,16 @@ class _Arrays:
         return lib.Tensor(data, rows, columns, number)
 
     def run(self, function: Any, call: Any) -> None:
-        try:
-            function(self.workspace.handle, c.byref(call), self.stream)
-        except Exception:
-            if self.simulated is not None:
-                self.simulated.destroy()
-            raise
+        function(self.workspace.handle, c.byref(call), self.stream)
         if self.simulated is not None:
             self.simulated.launched()
+
+    def __enter__(self) -> _Arrays:
+        return self
+
+    def __exit__(self, error: Any, *_: Any) -> None:
+        if error is not None and self.simulated is not None:
+            self.simulated.destroy()
 
 
 def _count(shape: tuple[int, ...]) -> int:
@@ -109,9 +111,10 @@ def trtllm_mnnvl_fused_allreduce_add_rmsnorm_quant(
         return _in_graph.fused_quant(input, residual_in, gamma, workspace, epsilon, output, residual_out, quant_out,
                                      scale_out, output_scale, layout_code, quant_type, launch_with_pdl, strategy,
                                      weight_bias)
-    if _launch_known(workspace.known_calls, (quant_type, layout_code, strategy, epsilon, weight_bias, launch_with_pdl,
-                                             output_scale.__class__), input, residual_in, gamma, output, residual_out,
-                     quant_out, scale_out, output_scale):
+    # NONE is refused below; calls without quantization are known with it.
+    if quant_type != 0 and _launch_known(workspace.known_calls, (
+            quant_type, layout_code, strategy, epsilon, weight_bias, launch_with_pdl, output_scale.__class__),
+            input, residual_in, gamma, output, residual_out, quant_out, scale_out, output_scale):
         return quant_out, scale_out, residual_out, output
     try:
         quant = MNNVLQuantType(quant_type)
@@ -209,6 +212,8 @@ def _fused_call(arrays: _Arrays, input: Any, residual_in: Any, gamma: Any, epsil
         else:
             call.output_scale = float(output_scale)
     if epsilon is not None:
+        if not epsilon >= 0:  # the library takes -1 for none given
+            refuse("epsilon", epsilon, "0 and more")
         call.epsilon = epsilon
     call.quant, call.layout, call.strategy = quant, layout, _strategy(strategy).value
     call.launch_with_pdl, call.weight_bias = bool(launch_with_pdl), weight_bias
@@ -223,13 +228,13 @@ def launch_fused(input: Any, residual_in: Any, gamma: Any, workspace: MNNVLAllRe
     if _launch_known(workspace.known_calls, options, input, residual_in, gamma, output, residual_out, quant_out,
                      scale_out, output_scale):
         return
-    arrays = _Arrays(workspace, input)
-    call = _fused_call(arrays, input, residual_in, gamma, epsilon, output, residual_out, quant_out, scale_out,
-                       output_scale, layout, quant, launch_with_pdl, strategy, weight_bias)
-    function = "fused_allreduce_add_rmsnorm_quant" if quant != MNNVLQuantType.NONE else "fused_allreduce_add_rmsnorm"
-    arrays.run(getattr(library(), function), call)
+    with _Arrays(workspace, input) as arrays:
+        call = _fused_call(arrays, input, residual_in, gamma, epsilon, output, residual_out, quant_out, scale_out,
+                           output_scale, layout, quant, launch_with_pdl, strategy, weight_bias)
+        function = "fused_allreduce_add_rmsnorm" + ("_quant" if quant != MNNVLQuantType.NONE else "")
+        arrays.run(getattr(library(), function), call)
     tensors = (input, residual_in, gamma, output, residual_out, quant_out, scale_out)
-    if workspace.raw_stream is not None and can_be_known(tensors, output_scale):
+    if workspace.raw_stream is not None and can_be_known(tensors, output_scale, epsilon, weight_bias):
         workspace.known_calls.insert(0, KnownCall(workspace, call, tensors, output_scale, options))
         del workspace.known_calls[MOST:]
 
@@ -248,12 +253,12 @@ def _launch_known(known_calls: list[KnownCall], options: tuple[Any, ...], *argum
 
 def launch_allreduce(input: Any, workspace: MNNVLAllReduceFusionWorkspace, launch_with_pdl: bool, output: Any,
                      strategy: Any) -> None:
-    arrays = _Arrays(workspace, input)
-    call = library().new(lib.AllReduceCall)
-    call.input = arrays.tensor(input, "input")
-    call.output = arrays.tensor(output, "output", is_output=True)
-    call.launch_with_pdl, call.strategy = bool(launch_with_pdl), _strategy(strategy).value
-    arrays.run(library().allreduce, call)
+    with _Arrays(workspace, input) as arrays:
+        call = library().new(lib.AllReduceCall)
+        call.input = arrays.tensor(input, "input")
+        call.output = arrays.tensor(output, "output", is_output=True)
+        call.launch_with_pdl, call.strategy = bool(launch_with_pdl), _strategy(strategy).value
+        arrays.run(library().allreduce, call)
 
 
 def prepare(workspace: MNNVLAllReduceFusionWorkspace, num_tokens: int, hidden_dim: int, dtype: Any,

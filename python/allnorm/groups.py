@@ -29,7 +29,7 @@ class Group:
                     return 1
                 c.memmove(everyone, b"".join(parts), count * size)
                 return 0
-            except Exception as error:  # no exception may leave a callback
+            except BaseException as error:  # no exception may leave a callback
                 print(f"allnorm: the group's gather failed: {error}", file=sys.stderr)
                 return 1
 

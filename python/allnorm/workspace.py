@@ -74,7 +74,6 @@ class MNNVLAllReduceFusionWorkspace:
     def __init__(self, mapping: Any, max_num_tokens: int | None = None, hidden_dim: int | None = None, dtype: Any = None,
                  buffer_size_in_bytes: int | None = None, comm_backend: Any = None) -> None:
         self._group = self._world = self._simulated = None
-        self._destroyed = False
         self.tp_size = _whole(mapping.tp_size, "mapping.tp_size")
         self.rank = _whole(mapping.tp_rank, "mapping.tp_rank", 0)
         if self.rank >= self.tp_size:
@@ -112,18 +111,19 @@ class MNNVLAllReduceFusionWorkspace:
                 self._group.destroy()
                 raise
             self.handle = library().get(library().world_own, self._world)
-        self._finalizer = weakref.finalize(self, _release, self._simulated, self._world, self._group)
+        self.known_calls: list[Any] = []  #: See _known.py.
+        self._finalizer = weakref.finalize(self, _release, self._simulated, self._world, self._group, self.known_calls)
         #: What stands for this workspace in a compiled graph.
         self.number = next(_numbers)
         workspaces[self.number] = self
         #: PyTorch's current stream of a GPU, as an address; None without PyTorch.
         self.raw_stream: Any = None
-        self.known_calls: list[Any] = []  #: See _known.py.
         if "torch" in sys.modules:
-            from . import torch_ops  # registers the operators
+            from . import _known, torch_ops  # the second registers the operators
 
             if self._simulated is None:
                 self.raw_stream = torch_ops.raw_stream
+                _known.look()
 
     # --- capacity
 
@@ -204,12 +204,10 @@ class MNNVLAllReduceFusionWorkspace:
 
     def destroy(self) -> None:
         """No call may be in flight. A second time it does nothing."""
-        self._destroyed = True
-        self.known_calls.clear()
         self._finalizer()
 
     def check_alive(self) -> None:
-        if self._destroyed:
+        if not self._finalizer.alive:  # also at the interpreter's end
             refuse("workspace", "one that was destroyed", "a workspace that lives")
 
     def _any_world(self) -> int:
@@ -217,7 +215,8 @@ class MNNVLAllReduceFusionWorkspace:
         return self._simulated._world if self._simulated is not None else self._world
 
 
-def _release(simulated: SimulatedRanks | None, world: int | None, group: Any) -> None:
+def _release(simulated: SimulatedRanks | None, world: int | None, group: Any, known_calls: list[Any]) -> None:
+    known_calls.clear()
     if simulated is not None:
         simulated._leave()
     if world is not None:

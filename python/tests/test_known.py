@@ -2,6 +2,7 @@
 
 import ctypes
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -172,6 +173,7 @@ def test_a_tensor_that_was_changed_in_place_is_seen(place):
     ("residual_in", lambda place: dict(residual_in=None)),
     ("gamma", lambda place: dict(gamma=place.gamma[1:])),
     ("gamma", lambda place: dict(gamma=3)),
+    ("gamma", lambda place: dict(gamma=Mock(spec=torch.Tensor))),
     ("quant_out", lambda place: dict(quant_out=place.codes.view(torch.uint8))),
     ("quant_out", lambda place: dict(quant_out=place.codes[:, :32])),
     ("layout_code", lambda place: dict(layout_code=1)),
@@ -188,6 +190,20 @@ def test_a_wrong_call_is_refused_as_one_that_is_not_known(place, name, change):
         place.call(**change(place))
     assert name in str(known.value) or name == "output_scale"
     assert str(known.value) == str(unknown.value)
+
+
+def test_a_known_call_without_quantization_is_not_one_with_quantization_none(place):
+    known = place.workspace.known_calls[0]
+    known.options = (Quant.NONE, *known.options[1:])
+    with pytest.raises(ValueError, match="quant_type"):
+        place.call(quant_type=Quant.NONE)
+    assert place.launches == 0
+
+
+def test_only_numbers_that_stay_as_they_are_are_remembered():
+    assert _known.can_be_known((), 0.5, None, 0.0) and _known.can_be_known((), None, 1e-6, 1)
+    assert not _known.can_be_known((), 0.5, torch.tensor(1e-6), 0.0)
+    assert not _known.can_be_known((), 0.5, None, np.zeros(()))
 
 
 def test_a_destroyed_workspace_is_refused(place):

@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch")
 
 import allnorm  # noqa: E402
 from allnorm import MNNVLQuantType as Quant  # noqa: E402
+from allnorm import _tensors  # noqa: E402
 
 EPSILON, SCALE = 1e-5, 0.5
 
@@ -27,6 +28,11 @@ class Case:
         self.world.backend.synchronize()
         np.testing.assert_array_equal(codes.view(torch.uint8).numpy(), wanted[0].view(np.uint8))
         np.testing.assert_array_equal(residual_out.numpy(), wanted[2])
+
+
+def test_a_tensor_of_another_packages_class_is_pytorchs():
+    kind = type("Parameter", (torch.nn.Parameter,), {"__module__": "elsewhere.parameter"})
+    assert _tensors.framework(kind(torch.zeros(2))) == "torch"
 
 
 @pytest.fixture

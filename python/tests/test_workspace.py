@@ -92,3 +92,25 @@ def test_importing_loads_no_library_and_no_framework():
 def test_the_command_comes_with_the_package():
     result = subprocess.run([sys.executable, "-m", "allnorm", "--version"], capture_output=True, text=True)
     assert result.returncode == 0 and allnorm.__version__ in result.stdout
+
+
+def test_at_the_interpreters_end_a_workspace_is_a_destroyed_one():
+    script = """
+import atexit
+from types import SimpleNamespace
+import numpy as np
+state = {}
+def late():
+    try:
+        allnorm.trtllm_mnnvl_allreduce(np.ones((1, 64), np.float16), state["workspace"], False)
+    except ValueError as error:
+        print(error)
+atexit.register(late)  # so it runs after what is registered later
+import allnorm
+mapping = SimpleNamespace(world_size=1, rank=0, tp_size=1, tp_rank=0)
+ranks = allnorm.SimulatedRanks(1)
+state["workspace"] = allnorm.MNNVLAllReduceFusionWorkspace(mapping, 8, 64, np.float16, comm_backend=ranks)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "destroyed" in done.stdout

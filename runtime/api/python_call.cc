@@ -35,11 +35,19 @@ std::optional<std::int64_t> elements(const DlTensor& view) {
   return count;
 }
 
+/// By its real type: what an object says of its class may be wrong, and PyTorch's view believes it.
+bool is_tensor(const PythonCall& call, void* object) {
+  void* const type = python.type_of(object);
+  const bool is = type != nullptr && python.is_subtype(type, call.tensor_type) != 0;
+  if (type != nullptr) python.release(type);
+  return is;
+}
+
 /// Whether the object is what `to` was: None where that has no data, else a tensor of the call's GPU, which replaces
 /// it.
 bool read_tensor(const PythonCall& call, void* object, bool matrix, allnorm_tensor& to) {
   if (to.data == nullptr || object == call.none) return to.data == nullptr && object == call.none;
-  if (python.is_instance(object, call.tensor_type) != 1) return false;
+  if (!is_tensor(call, object)) return false;
   DlTensor view{};
   if (call.view(object, &view) != 0 || view.data == nullptr) return false;
   if (view.device_type != kCuda || view.device_id != call.device || (matrix && view.dimensions != 2)) return false;

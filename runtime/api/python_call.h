@@ -34,7 +34,9 @@ struct PythonApi {
   double (*float_as_double)(void* object);
   void* (*error_occurred)();
   void (*error_clear)();
-  int (*is_instance)(void* object, void* type);
+  void* (*type_of)(void* object);  ///< A new reference.
+  int (*is_subtype)(void* type, void* of);
+  void (*release)(void* object);
   void* (*save_thread)();
   void (*restore_thread)(void* thread);
 };

@@ -33,11 +33,13 @@ Object& object_of(void* object) { return *static_cast<Object*>(object); }
 // What the functions below know and did.
 Object none;
 int tensor_type = 0;
+int other_type = 0;
 void* stream = nullptr;
 bool has_stream = true;
 bool error_is_set = false;
 int locks = 1;
 int launches = 0;
+int references = 0;
 
 int fail() {
   error_is_set = true;
@@ -62,9 +64,14 @@ int current_stream(std::int32_t device_type, std::int32_t device_id, void** out)
   return 0;
 }
 
-int is_instance(void* object, void* type) {
-  CHECK(type == &tensor_type);
-  return object_of(object).is_tensor ? 1 : 0;
+void* type_of(void* object) {
+  references++;
+  return object_of(object).is_tensor ? &tensor_type : &other_type;
+}
+
+int is_subtype(void* type, void* of) {
+  CHECK(of == &tensor_type);
+  return type == of ? 1 : 0;
 }
 
 double as_double(void* object) { return object == &none ? fail() : object_of(object).number; }
@@ -85,7 +92,9 @@ const PythonApi kPython = {.long_as_pointer = [](void* object) { return object; 
                            .float_as_double = as_double,
                            .error_occurred = []() -> void* { return error_is_set ? &error_is_set : nullptr; },
                            .error_clear = [] { error_is_set = false; },
-                           .is_instance = is_instance,
+                           .type_of = type_of,
+                           .is_subtype = is_subtype,
+                           .release = [](void*) { references--; },
                            .save_thread = save_thread,
                            .restore_thread = restore_thread};
 
@@ -140,6 +149,7 @@ class Call {
     void* const status = function_(&known, arguments.data(), count);
     stream_.synchronize();
     CHECK(locks == 1);
+    CHECK(references == 0);
     CHECK_FALSE(error_is_set);
     return reinterpret_cast<std::int64_t>(status);
   }
