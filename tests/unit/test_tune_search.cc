@@ -116,6 +116,42 @@ TEST_CASE("the table is within 3 % of the best at token counts that it was not m
   }
 }
 
+/// One candidate is the best up to a count within a gap of the grid, and from there on slower than the next one.
+class StepTrack final : public RaceTrack {
+ public:
+  explicit StepTrack(double loss) : loss_(loss) {}
+  std::vector<std::vector<double>> run(std::int64_t tokens, std::span<const Candidate> candidates,
+                                       int samples) override {
+    std::vector<std::vector<double>> all;
+    for (const Candidate& candidate : candidates) {
+      const double time = candidate == kA   ? (tokens <= kLast ? 1.0 : 1.0 + 2 * loss_)
+                          : candidate == kB ? 1.0 + loss_
+                                            : 2;
+      all.emplace_back(samples, time * static_cast<double>(tokens));
+    }
+    return all;
+  }
+  double seconds() override { return 0; }
+
+  static constexpr std::int64_t kLast = 143;
+
+ private:
+  double loss_;
+};
+
+TEST_CASE("where the choice changes is known to the token if the wrong one costs more than 3 %", "[tune]") {
+  for (const auto& [loss, is_exact] : {std::pair{0.05, true}, std::pair{0.025, false}}) {
+    StepTrack track(loss);
+    const Table table = tune(track, kind_of());
+    const auto bounds = table.lookup(kind_of().key);
+    REQUIRE(bounds.size() == 2);
+    INFO(loss);
+    CHECK((bounds[0].max_tokens == StepTrack::kLast) == is_exact);
+    CHECK(bounds[0].max_tokens <= StepTrack::kLast);
+    CHECK(bounds[0].max_tokens > StepTrack::kLast - 9);
+  }
+}
+
 TEST_CASE("where the rows just fill the multiprocessors, no two neighbours are far apart", "[tune]") {
   ModelTrack track(4);
   const RaceResults races = search(track, kind_of(), {}, [](std::int64_t, double) {});
