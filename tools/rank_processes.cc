@@ -21,6 +21,7 @@
 
 #include "command.h"
 #include "env/env.h"
+#include "interrupt.h"
 #include "jit/run_program.h"
 
 namespace allnorm::tools {
@@ -59,26 +60,35 @@ std::vector<std::string> environment_of(int rank, int count) {
   return variables;
 }
 
-/// A child that has ended; 0 if none has within `seconds` (0: however long that takes).
-pid_t wait_for_one(int seconds, int& status) {
-  using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + std::chrono::seconds(seconds);
-  for (;;) {
-    const pid_t ended = ::waitpid(-1, &status, seconds == 0 ? 0 : WNOHANG);
-    if (ended > 0) return ended;
-    if (ended < 0 && errno != EINTR) return -1;
-    if (seconds == 0) continue;
-    if (Clock::now() > deadline) return 0;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+/// Those that have not ended: 0 stands for one that has.
+void signal_all(const std::vector<pid_t>& ranks, int signal) {
+  for (const pid_t rank : ranks) {
+    if (rank != 0) ::kill(rank, signal);
   }
 }
 
-/// Those that have not ended: 0 stands for one that has. A process that is stopped does not heed SIGTERM.
+/// A child that has ended; 0 if none has within `seconds` (0: however long that takes), or with a second signal. The
+/// first one goes to all: what heeds it ends in its own way.
+pid_t wait_for_one(int seconds, const std::vector<pid_t>& ranks, const Interrupt& interrupt, int& status) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::seconds(seconds);
+  std::vector<pollfd> none;
+  for (;;) {
+    const pid_t ended = ::waitpid(-1, &status, WNOHANG);
+    if (ended > 0) return ended;
+    if (ended < 0 && errno != EINTR) return -1;
+    if (seconds > 0 && Clock::now() > deadline) return 0;
+    const int signals = interrupt.count();
+    if (signals > 1) return 0;
+    interrupt.poll(none, 20);
+    if (signals == 0 && interrupt.count() > 0) signal_all(ranks, SIGTERM);
+  }
+}
+
+/// A process that is stopped does not heed SIGTERM.
 void end_all(const std::vector<pid_t>& ranks) {
   for (const int signal : {SIGTERM, SIGKILL}) {
-    for (const pid_t rank : ranks) {
-      if (rank != 0) ::kill(rank, signal);
-    }
+    signal_all(ranks, signal);
     if (signal == SIGTERM) std::this_thread::sleep_for(std::chrono::seconds(1));
   }
   for (const pid_t rank : ranks) {
@@ -103,12 +113,15 @@ int spawn_ranks(int count) {
     }
     ranks.push_back(child);
   }
+  // Not before: a process begins with the signals blocked that were so for its parent.
+  const Interrupt interrupt;
   int worst = kExitOk;
   for (std::size_t left = ranks.size(); left > 0; left--) {
     int status = 0;
-    const pid_t ended = wait_for_one(worst == kExitOk ? 0 : kGraceSeconds, status);
+    const pid_t ended = wait_for_one(worst == kExitOk ? 0 : kGraceSeconds, ranks, interrupt, status);
     if (ended == 0) {
       end_all(ranks);
+      worst = std::max(worst, kExitUnavailable);
       break;
     }
     const auto rank = std::find(ranks.begin(), ranks.end(), ended);

@@ -5,9 +5,9 @@
 namespace allnorm::tools {
 
 /// Runs this process's own command line, but for --spawn, in `count` processes whose environment is that of torchrun's
-/// ranks, and waits for all of them; when one has failed, not for long. Gives the worst of their exit codes;
-/// kExitUnavailable for one that was killed, which is said on stderr. Throws std::runtime_error if one cannot be
-/// started.
+/// ranks, and waits for all of them; when one has failed, not for long. Ctrl-C and SIGTERM reach all of them; the
+/// second time, they are ended. Gives the worst of their exit codes; kExitUnavailable for one that was killed, which is
+/// said on stderr. Throws std::runtime_error if one cannot be started.
 int spawn_ranks(int count);
 
 /// For a process that is one of these: it ends when its parent does.

@@ -28,7 +28,7 @@ Run add_soak(CLI::App& app) {
       "Draws calls (tokens log-uniform; hidden_dim, dtype, quantization, layout and strategy at random), runs them\n"
       "on one workspace in an order of chance, four blocks of five in CUDA graphs, and compares a digest of every\n"
       "output with that of the CPU reference, on the GPU. Outputs are poisoned before. With --spawn, or started\n"
-      "by torchrun or mpirun, each process is a rank.\n\n"
+      "by torchrun or mpirun, each process is a rank. Ctrl-C or SIGTERM ends it early: what was done is reported.\n\n"
       "Exit codes: 0 no output differed; 1 some did, or a call did not end; 2 wrong options; 3 there is no GPU\n"
       "(`allnorm simulate` needs none), or something else is missing.\n\n"
       "Examples:\n"

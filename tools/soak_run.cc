@@ -14,6 +14,7 @@
 #include "command.h"
 #include "gpu/report.h"
 #include "gpu/session.h"
+#include "interrupt.h"
 #include "progress.h"
 #include "soak.h"
 
@@ -161,6 +162,8 @@ class Soak {
     std::mt19937_64 random(seed_ + 1);
     const double start = seconds_now();
     const auto wanted = static_cast<std::size_t>((options_.calls + kBlock - 1) / kBlock);
+    const Interrupt interrupt;
+    std::vector<pollfd> none;
     Progress progress("calls:", speaks() ? static_cast<std::size_t>(options_.calls) : 0);
     for (std::size_t done = 0; done < wanted;) {
       for (std::size_t ahead = 0; ahead < kBlocksAhead && done < wanted; ++ahead, ++done) {
@@ -178,7 +181,9 @@ class Soak {
       }
       outcome.seconds = seconds_now() - start;
       if (speaks()) progress.show(static_cast<std::size_t>(outcome.calls), fmt::format("{:.0f} s", outcome.seconds));
-      if (options_.seconds > 0 && session_.anywhere(outcome.seconds > static_cast<double>(options_.seconds))) break;
+      interrupt.poll(none, 0);
+      const bool is_over = options_.seconds > 0 && outcome.seconds > static_cast<double>(options_.seconds);
+      if (session_.anywhere(is_over || interrupt.count() > 0)) break;
     }
     count_mismatches(outcome);
     return outcome;
