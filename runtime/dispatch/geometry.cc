@@ -29,11 +29,15 @@ constexpr int registers_of(int world_size) noexcept { return world_size <= 2 ? 6
 
 constexpr int divide_up(int a, int b) noexcept { return (a + b - 1) / b; }
 
-/// CTAs that a multiprocessor holds at once. Registers are what limits them, and warps come by four.
-constexpr int resident_ctas(int warps, int world_size) noexcept {
+/// Rows that a GPU works on at once. Registers limit a multiprocessor's CTAs, and warps come by four. The CTAs of a
+/// cluster lie close together, and of wide ones an eighth of the places stays empty: tuned on H200, 115 rows of 8192 in
+/// clusters of 8 and 231 of 4096 in clusters of 4; of four ranks, 198 in clusters of 2.
+constexpr std::int64_t resident_rows(int ctas, int warps, int world_size, int multiprocessors) noexcept {
   constexpr int kRegisters = 65536, kMaxWarps = 64;
   const int registers = registers_of(world_size) * divide_up(warps, 4) * 128;
-  return std::max(1, std::min(kMaxWarps / warps, kRegisters / registers));
+  const int each = std::max(1, std::min(kMaxWarps / warps, kRegisters / registers));
+  const std::int64_t places = std::int64_t{each} * multiprocessors;
+  return (ctas >= 4 ? places * 7 / 8 : places) / ctas;
 }
 
 int chunks_of(int hidden_dim, DataType dtype) noexcept {
@@ -118,7 +122,7 @@ Geometry default_geometry(int hidden_dim, DataType dtype, std::int64_t tokens, i
   for (const int ctas : kClusterSizes) {
     const int warps = divide_up(chunks, ctas);
     if (ctas == 1 || warps < kMinWarpsOfSpreadRow || warps > kMaxWarpsPerCta) continue;
-    if (tokens * ctas > std::int64_t{resident_ctas(warps, world_size)} * multiprocessors) continue;
+    if (tokens > resident_rows(ctas, warps, world_size, multiprocessors)) continue;
     if (found && ctas * warps > chunk_slots(best)) continue;
     best = make_geometry(ctas, warps, 1);
     found = true;

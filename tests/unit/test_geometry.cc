@@ -38,16 +38,22 @@ TEST_CASE("few tokens spread a row over a cluster without idle warps", "[geometr
 }
 
 TEST_CASE("a row is spread only as far as all rows run at once", "[geometry]") {
-  CHECK(bf16_default(8192, 132) == Geometry{8, 4, 1});  // 1056 CTAs, eight for each multiprocessor
+  // A multiprocessor has room for eight such CTAs, but an eighth stays empty.
+  CHECK(bf16_default(8192, 115) == Geometry{8, 4, 1});
+  CHECK(bf16_default(8192, 116) == Geometry{2, 16, 1});  // 264 CTAs, two for each
+  CHECK(bf16_default(8192, 132) == Geometry{2, 16, 1});
   CHECK(bf16_default(8192, 133) == Geometry{1, 32, 1});
-  CHECK(bf16_default(4096, 264) == Geometry{4, 4, 1});  // 1056
+  CHECK(bf16_default(4096, 231) == Geometry{4, 4, 1});
+  CHECK(bf16_default(4096, 232) == Geometry{2, 8, 1});
   CHECK(bf16_default(4096, 265) == Geometry{1, 16, 1});
-  // Of four ranks, whose kernels need more registers: three such CTAs for each, then six smaller ones.
-  CHECK(bf16_default(7168, 99, 4) == Geometry{4, 7, 1});
-  CHECK(bf16_default(7168, 100, 4) == Geometry{1, 28, 1});
-  CHECK(bf16_default(8192, 99, 4) == Geometry{8, 4, 1});
-  CHECK(bf16_default(8192, 66, 8) == Geometry{8, 4, 1});
-  CHECK(bf16_default(8192, 67, 8) == Geometry{1, 32, 1});
+  // Kernels of more ranks need more registers.
+  CHECK(bf16_default(7168, 86, 4) == Geometry{4, 7, 1});
+  CHECK(bf16_default(7168, 87, 4) == Geometry{1, 28, 1});
+  CHECK(bf16_default(4096, 173, 4) == Geometry{4, 4, 1});
+  CHECK(bf16_default(4096, 198, 4) == Geometry{2, 8, 1});
+  CHECK(bf16_default(4096, 199, 4) == Geometry{1, 16, 1});
+  CHECK(bf16_default(8192, 57, 8) == Geometry{8, 4, 1});
+  CHECK(bf16_default(8192, 58, 8) == Geometry{2, 16, 1});
 }
 
 TEST_CASE("many tokens have a CTA for each row that fits, else the smallest cluster", "[geometry]") {
@@ -62,7 +68,7 @@ TEST_CASE("many tokens have a CTA for each row that fits, else the smallest clus
 TEST_CASE("the default geometry fits every row and is a candidate of the tuner", "[geometry]") {
   for_all_rows([](int hidden_dim, DataType dtype) {
     const auto candidates = all_geometries(hidden_dim, dtype);
-    for (const std::int64_t tokens : {1, 8, 33, 34, 66, 67, 132, 133, 265, 100000}) {
+    for (const std::int64_t tokens : {1, 8, 33, 34, 66, 67, 115, 116, 132, 133, 265, 100000}) {
       const int world_size = tokens % 2 == 0 ? 8 : 2;
       const Geometry geometry = default_geometry(hidden_dim, dtype, tokens, world_size, kMultiprocessors);
       INFO(hidden_dim << " " << to_string(dtype) << " " << tokens << ": " << describe_chunks(geometry));
