@@ -194,7 +194,7 @@ TEST_CASE("a record that cannot be written fails no call") {
   CHECK(KernelCompiler(env).compile(host_spec()).binary.size() > 100);
 }
 
-TEST_CASE("several kernels are compiled at once, each once, with progress") {
+TEST_CASE("several kernels are compiled at once, each once, with progress", "[native]") {
   const Stub stub;
   Env env = stub.env;
   env.cxx_path =
@@ -218,7 +218,7 @@ TEST_CASE("several kernels are compiled at once, each once, with progress") {
   CHECK(stub.runs() == 12);
 }
 
-TEST_CASE("a failure ends the pool, and is its error") {
+TEST_CASE("a failure ends the pool, and is its error", "[native]") {
   const Stub stub;
   Env env = stub.env;
   env.cxx_path = make_program(stub.folder / "bin/c++", "grep -q 'HiddenDim = 24' \"$1\" && exit 9; cp \"$1\" \"$3\"");
