@@ -31,7 +31,8 @@ if(Catch2_VERSION VERSION_LESS 3)
   set(no_match_fails --warn NoTests)
 endif()
 # In QEMU without those tagged [native]: it leaves exec to this machine's kernel, which knows nothing of programs for
-# another, and does not tell posix_spawn() that it failed; and the simulator gets few addresses: see aarch64.cmake.
+# another, does not tell posix_spawn() that it failed, and may stand still where several threads start programs; and the
+# simulator gets few addresses: see aarch64.cmake.
 if(CMAKE_CROSSCOMPILING_EMULATOR)
   set(not_emulated "~[native]")
 endif()

@@ -67,21 +67,41 @@ void signal_all(const std::vector<pid_t>& ranks, int signal) {
   }
 }
 
-/// A child that has ended; 0 if none has within `seconds` (0: however long that takes), or with a second signal. The
-/// first one goes to all: what heeds it ends in its own way.
-pid_t wait_for_one(int seconds, const std::vector<pid_t>& ranks, const Interrupt& interrupt, int& status) {
-  using Clock = std::chrono::steady_clock;
+using Clock = std::chrono::steady_clock;
+
+/// Ctrl-C and SIGTERM, as the parent of ranks takes them.
+class Signals {
+ public:
+  /// For a moment; a first signal goes to all ranks, each of which ends in its own way. True if one came again, a
+  /// second later or more: some send two at once.
+  bool ask_again(const std::vector<pid_t>& ranks) {
+    std::vector<pollfd> none;
+    interrupt_.poll(none, 20);
+    if (interrupt_.count() == heeded_) return false;
+    const auto now = Clock::now();
+    if (heeded_ == 0) {
+      signal_all(ranks, SIGTERM);
+      first_ = now;
+    }
+    heeded_ = interrupt_.count();
+    return now - first_ > std::chrono::seconds(1);
+  }
+
+ private:
+  const Interrupt interrupt_;
+  int heeded_ = 0;
+  Clock::time_point first_;
+};
+
+/// A child that has ended; 0 if none has within `seconds` (0: however long that takes), or before a second signal.
+pid_t wait_for_one(int seconds, const std::vector<pid_t>& ranks, Signals& signals, int& status) {
   const auto deadline = Clock::now() + std::chrono::seconds(seconds);
-  std::vector<pollfd> none;
   for (;;) {
     const pid_t ended = ::waitpid(-1, &status, WNOHANG);
     if (ended > 0) return ended;
     if (ended < 0 && errno != EINTR) return -1;
     if (seconds > 0 && Clock::now() > deadline) return 0;
-    const int signals = interrupt.count();
-    if (signals > 1) return 0;
-    interrupt.poll(none, 20);
-    if (signals == 0 && interrupt.count() > 0) signal_all(ranks, SIGTERM);
+    if (signals.ask_again(ranks)) return 0;
   }
 }
 
@@ -114,11 +134,11 @@ int spawn_ranks(int count) {
     ranks.push_back(child);
   }
   // Not before: a process begins with the signals blocked that were so for its parent.
-  const Interrupt interrupt;
+  Signals signals;
   int worst = kExitOk;
   for (std::size_t left = ranks.size(); left > 0; left--) {
     int status = 0;
-    const pid_t ended = wait_for_one(worst == kExitOk ? 0 : kGraceSeconds, ranks, interrupt, status);
+    const pid_t ended = wait_for_one(worst == kExitOk ? 0 : kGraceSeconds, ranks, signals, status);
     if (ended == 0) {
       end_all(ranks);
       worst = std::max(worst, kExitUnavailable);

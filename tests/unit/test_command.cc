@@ -281,11 +281,11 @@ TEST_CASE("the demo's own kernels need no compiler, others say what to install",
 TEST_CASE("SIGTERM reaches the ranks that were started, and is said", "[command]") {
   if (!can_start_programs()) return;
   const Outcome outcome =
-      run("demo --device sim --spawn 2 --tokens 65536 --seed 47114711", "timeout --preserve-status 4");
+      run("demo --device sim --spawn 2 --tokens 4096 --seed 47114711", "timeout --preserve-status 2");
   CHECK(outcome.code == 3);
   CHECK(contains(outcome.err, "rank 0 was killed by signal 15"));
   CHECK(contains(outcome.err, "rank 1 was killed by signal 15"));
-  CHECK(std::system("pgrep -f 'tokens 65536 --seed [4]7114711' >/dev/null") != 0);
+  CHECK(std::system("pgrep -f 'tokens 4096 --seed [4]7114711' >/dev/null") != 0);
 }
 
 #endif  // ALLNORM_COMMAND
