@@ -29,10 +29,10 @@ struct Compiled {
 std::vector<Spec> specs_of(DemoShape shape) {
   // One geometry: the table has no room for those of fewer tokens.
   std::vector<Spec> specs;
+  const Geometry geometry =
+      default_geometry(shape.hidden_dim, shape.dtype, shape.tokens, shape.ranks, kMultiprocessors);
   for (const Spec& of_first : demo_specs(shape, kGpuTargets.front(), kMultiprocessors)) {
-    if (of_first.geometry !=
-        default_geometry(shape.hidden_dim, shape.dtype, shape.tokens, shape.ranks, kMultiprocessors))
-      continue;
+    if (of_first.geometry != geometry) continue;
     for (const Target target : kGpuTargets) {
       specs.push_back(of_first);
       specs.back().target = target;

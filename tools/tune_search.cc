@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dispatch/geometry.h"
+#include "tune_regret.h"
 
 namespace allnorm::tools {
 namespace {
@@ -17,10 +18,9 @@ namespace {
 constexpr int kMaxChunksPerWarp = 4;
 /// A count this much below a turn's end need not be measured beside it.
 constexpr double kSameCount = 1.1;
-/// Between counts closer than this, where the choice changes is near enough, unless the wrong one costs a call this
-/// much.
+/// Between counts closer than this, where the choice changes is near enough, unless the wrong one costs more than
+/// kMostRegret.
 constexpr std::int64_t kCloseCounts = 16;
-constexpr double kMuch = 0.03;
 /// Where multiprocessors are filled, neighbours further apart than this may have another best one between them.
 constexpr double kFarApart = 1.12;
 constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
@@ -114,7 +114,7 @@ class Search {
       const std::int64_t high = std::next(at_low)->first;
       const Candidate next = {bounds[i + 1].strategy, bounds[i + 1].geometry};
       const double loss = at_low->second.behind(next);
-      if (high - low <= (loss > kMuch ? 1 : std::max<std::int64_t>(1, low / kCloseCounts))) continue;
+      if (high - low <= (loss > kMostRegret ? 1 : std::max<std::int64_t>(1, low / kCloseCounts))) continue;
       if (loss > 2 * rules_.race.tolerance) return low + (high - low) / 2;
     }
     return widest_gap();
