@@ -106,45 +106,56 @@ ReadResult FileSystem::read(const std::string& path, Trust trust) {
 }
 
 bool FileSystem::publish(const std::string& path, std::string_view bytes, std::string& reason) {
-  // Between its making and its locking, and between its closing and its renaming, a temporary file looks abandoned.
-  bool was_swept = false;
-  return publish_once(path, bytes, reason, was_swept) || (was_swept && publish_once(path, bytes, reason, was_swept));
-}
-
-bool FileSystem::publish_once(const std::string& path, std::string_view bytes, std::string& reason, bool& was_swept) {
   std::string temporary;
-  int fd = -1;
-  for (int attempt = 0; fd < 0 && attempt < kNameAttempts; ++attempt) {
-    const auto name = temporary_name(path);
-    if (!name) break;
-    temporary = *name;
-    fd = open_retrying(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    if (fd < 0 && errno != EEXIST) break;
-  }
+  const int fd = open_temporary(path, temporary);
   if (fd < 0) {
     reason = failure("create a file in", parent_of(path), errno);
     return false;
   }
-  sys_lock(fd, 0, 1);  // If it fails, the file's age protects it.
-  // Some file systems report a full disk only when the file is synchronised or closed.
-  const char* step = nullptr;
-  int error = 0;
-  const auto check = [&](bool ok, const char* what) {
-    if (ok || step != nullptr) return;
-    step = what;
-    error = errno;
-  };
-  check(write_all(fd, bytes), "write");
-  if (step == nullptr) check(sync(fd), "synchronise");
-  check(sys_close(fd) == 0, "close");
-  if (step == nullptr) check(sys_rename(temporary.c_str(), path.c_str()) == 0, "rename to");
-  if (step != nullptr) {
-    reason = failure(step, path, error);
-    was_swept = error == ENOENT;
-    sys_unlink(temporary.c_str());
-    return false;
+  const char* failed = nullptr;
+  if (!write_all(fd, bytes)) {
+    failed = "write";
+  } else if (!sync(fd)) {  // Some file systems report a full disk only now.
+    failed = "synchronise";
+  } else if (sys_rename(temporary.c_str(), path.c_str()) != 0) {
+    failed = "rename to";
   }
-  sync_directory(parent_of(path));
+  if (failed != nullptr) {
+    reason = failure(failed, path, errno);
+    sys_unlink(temporary.c_str());
+  }
+  // Not before it has its name: closing unlocks. What was synchronised cannot be lost by closing.
+  sys_close(fd);
+  if (failed == nullptr) sync_directory(parent_of(path));
+  return failed == nullptr;
+}
+
+/// A new file beside the path, locked; -1 if there is none.
+int FileSystem::open_temporary(const std::string& path, std::string& name) {
+  for (int attempt = 0; attempt < kNameAttempts; attempt++) {
+    const auto random = temporary_name(path);
+    if (!random) return -1;
+    name = *random;
+    const int fd = open_retrying(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd < 0 && errno != EEXIST) return -1;
+    if (fd < 0) continue;
+    if (lock_temporary(fd)) return fd;
+    sys_unlink(name.c_str());
+    sys_close(fd);
+  }
+  errno = EBUSY;
+  return -1;
+}
+
+/// False if remove_if_abandoned() came between the file's making and its locking.
+bool FileSystem::lock_temporary(int fd) {
+  std::string reason;
+  struct stat status{};
+  switch (try_lock(fd, 0, reason)) {
+    case LockResult::kLocked: return sys_fstat(fd, &status) != 0 || status.st_nlink > 0;
+    case LockResult::kBusy: return false;
+    case LockResult::kRefused: break;  // The file's age protects it.
+  }
   return true;
 }
 

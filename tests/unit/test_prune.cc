@@ -187,22 +187,70 @@ TEST_CASE("where there are no locks, a temporary file goes when it is old") {
   CHECK(prune(folder.path(), kNoLimit, kNoLimit, files).temporary_removed == 1);
 }
 
-TEST_CASE("a temporary file that a prune took for abandoned is written again") {
-  struct Sweeper : TestFiles {
-    int sweeps = 1;
+TEST_CASE("a prune at any moment of a put leaves its file alone, or the put takes another") {
+  struct Pruner : FileSystem {
     std::string directory;
+    int moment = 0;
+    int moments = 0;
+    std::size_t removed = 0;
+    void pass() {
+      if (++moments == moment) removed += prune(directory, kNoLimit, kNoLimit, real()).temporary_removed;
+    }
+    int sys_lock(int fd, std::int64_t first, std::int64_t bytes) override {
+      pass();
+      const int result = FileSystem::sys_lock(fd, first, bytes);
+      pass();
+      return result;
+    }
+    ssize_t sys_write(int fd, const void* bytes, std::size_t size) override {
+      pass();
+      return FileSystem::sys_write(fd, bytes, size);
+    }
     int sys_rename(const char* from, const char* to) override {
-      if (sweeps-- > 0) fs::remove(from);
-      return TestFiles::sys_rename(from, to);
+      pass();
+      const int result = FileSystem::sys_rename(from, to);
+      pass();
+      return result;
+    }
+  } files;
+  const Folder folder;
+  files.directory = folder.path();
+  const Store store(folder.path(), files);
+  std::size_t removed = 0;
+  for (files.moment = 1; files.moment <= files.moments || files.moment == 1; files.moment++) {
+    INFO("moment " << files.moment);
+    files.moments = 0;
+    files.removed = 0;
+    std::string reason;
+    CHECK(store.put(kTarget, small_entry(files.moment), reason));
+    CHECK(store.get(kTarget, small_entry(files.moment).key, reason) == small_entry(files.moment));
+    CHECK(count_files(folder.path()) == static_cast<std::size_t>(files.moment));
+    // It is nobody's only until it is locked.
+    CHECK(files.removed == (files.moment == 1 ? 1 : 0));
+    removed += files.removed;
+  }
+  CHECK(removed == 1);
+  CHECK(files.moments >= 5);
+}
+
+TEST_CASE("a put whose file a prune has just locked takes another") {
+  struct Busy : FileSystem {
+    int busy = 0;
+    int sys_lock(int fd, std::int64_t first, std::int64_t bytes) override {
+      errno = EAGAIN;
+      return busy-- > 0 ? -1 : FileSystem::sys_lock(fd, first, bytes);
     }
   } files;
   const Folder folder;
   const Store store(folder.path(), files);
   std::string reason;
+  files.busy = 3;
   CHECK(store.put(kTarget, small_entry(), reason));
-  CHECK(store.get(kTarget, small_entry().key, reason) == small_entry());
-  files.sweeps = 2;
+  CHECK(count_files(folder.path()) == 1);
+  files.busy = 1000;
   CHECK_FALSE(store.put(kTarget, small_entry(1), reason));
+  CHECK(reason.find("cannot create a file in ") == 0);
+  CHECK(count_files(folder.path()) == 1);
 }
 
 }  // namespace allnorm::cache::test
