@@ -58,7 +58,7 @@ class _Arrays:
         data = view.data
         if self.simulated is not None:
             size = rows * columns * lib.ELEMENT_BYTES[number]
-            data = self.simulated.place(array, data, size, not is_output, is_output) if size else None
+            data = self.simulated.place(array, data, size, argument, is_output) if size else None
         return lib.Tensor(data, rows, columns, number)
 
     def run(self, function: Any, call: Any) -> None:

@@ -154,18 +154,23 @@ class _SimulatedCall:
         self._buffers: list[int] = []
         self._outputs: list[tuple[int, int, int]] = []
         self._arrays: list[Any] = []
-        self._places: dict[int, int] = {}
+        self._places: list[tuple[int, int, str, bool, int]] = []
 
-    def place(self, array: Any, address: int, size: int, is_input: bool, is_output: bool) -> int:
-        """The address on the simulated GPU. One that is given twice has one place."""
-        if address in self._places:
-            buffer = self._places[address]
-        else:
+    def place(self, array: Any, address: int, size: int, argument: str, is_output: bool) -> int:
+        """The address on the simulated GPU. Memory that is given twice has one place, where the library sees whether it
+        may; what an output shares in part would be in two."""
+        buffer = None
+        for there, bytes_there, name, is_output_there, its_buffer in self._places:
+            if (address, size) == (there, bytes_there):
+                buffer = its_buffer
+            elif (is_output or is_output_there) and address < there + bytes_there and there < address + size:
+                refuse(argument, f"memory that overlaps {name}'s", "memory apart from it")
+        if buffer is None:
             buffer = library().get(library().buffer_create, self._ranks._context, self._rank, max(size, 16))
             self._buffers.append(buffer)
-            self._places[address] = buffer
+        self._places.append((address, size, argument, is_output, buffer))
         self._arrays.append(array)
-        if is_input:
+        if not is_output:
             library().buffer_write(buffer, 0, address, size)
         if is_output:
             self._outputs.append((buffer, address, size))

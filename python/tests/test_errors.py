@@ -65,6 +65,27 @@ def test_overlap_is_refused(make_world):
     world = make_world(2)
     with pytest.raises(ValueError, match="residual_out"):
         fused(X, zeros(2, 64), G, world.workspaces[0], residual_out=X)
+    rows = zeros(3, 64)
+    for output, other in ((rows[1:], rows[:2]), (rows[:2], rows[1:]), (rows, rows[:2])):
+        with pytest.raises(ValueError, match="residual_out: memory that overlaps residual_in's given"):
+            fused(X, other, G, world.workspaces[0], residual_out=output)
+    with pytest.raises(ValueError, match="residual_out: memory that overlaps output's given"):
+        fused(X, X.copy(), G, world.workspaces[0], output=rows[:2], residual_out=rows[1:])
+
+
+def test_inputs_may_overlap_and_the_residual_be_replaced(make_world):
+    world = make_world(2)
+    rows = [np.random.default_rng(rank).standard_normal((3, 64)).astype(np.float16) for rank in range(2)]
+    for r in rows:
+        r[1:] = rows[0][1:]  # the residual, which all ranks have alike
+    apart = world.call(lambda r, w: fused(rows[r][:2].copy(), rows[r][1:].copy(), rows[0][2].copy(), w))
+    overlapping = world.call(lambda r, w: fused(rows[r][:2], rows[r][1:], rows[r][2], w))
+    for one, other in zip(apart, overlapping):
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(one, other))
+    residuals = [rows[r][1:].copy() for r in range(2)]
+    world.call(lambda r, w: fused(rows[r][:2], residuals[r], rows[0][2], w, residual_out=residuals[r]))
+    for (_, residual_out), residual in zip(apart, residuals):
+        assert residual_out.tobytes() == residual.tobytes()
 
 
 @pytest.mark.parametrize("words, arguments", [
