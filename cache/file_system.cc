@@ -106,11 +106,20 @@ ReadResult FileSystem::read(const std::string& path, Trust trust) {
 }
 
 bool FileSystem::publish(const std::string& path, std::string_view bytes, std::string& reason) {
+  int error = publish_once(path, bytes, reason);
+  // Where locks are refused, or hold on one machine alone, a prune may have taken the temporary file.
+  if (error == ENOENT || error == ESTALE) error = publish_once(path, bytes, reason);
+  return error == 0;
+}
+
+/// 0, or why not.
+int FileSystem::publish_once(const std::string& path, std::string_view bytes, std::string& reason) {
   std::string temporary;
   const int fd = open_temporary(path, temporary);
   if (fd < 0) {
-    reason = failure("create a file in", parent_of(path), errno);
-    return false;
+    const int error = errno;
+    reason = failure("create a file in", parent_of(path), error);
+    return error;
   }
   const char* failed = nullptr;
   if (!write_all(fd, bytes)) {
@@ -120,14 +129,16 @@ bool FileSystem::publish(const std::string& path, std::string_view bytes, std::s
   } else if (sys_rename(temporary.c_str(), path.c_str()) != 0) {
     failed = "rename to";
   }
+  const int error = failed == nullptr ? 0 : errno;
+  if (failed != nullptr) sys_unlink(temporary.c_str());
+  // Not before it has its name: this unlocks. What has been synchronised is not lost if closing fails.
+  close_lock_file(fd);
   if (failed != nullptr) {
-    reason = failure(failed, path, errno);
-    sys_unlink(temporary.c_str());
+    reason = failure(failed, path, error);
+  } else {
+    sync_directory(parent_of(path));
   }
-  // Not before it has its name: closing unlocks. What was synchronised cannot be lost by closing.
-  sys_close(fd);
-  if (failed == nullptr) sync_directory(parent_of(path));
-  return failed == nullptr;
+  return error;
 }
 
 /// A new file beside the path, locked; -1 if there is none.
@@ -141,7 +152,7 @@ int FileSystem::open_temporary(const std::string& path, std::string& name) {
     if (fd < 0) continue;
     if (lock_temporary(fd)) return fd;
     sys_unlink(name.c_str());
-    sys_close(fd);
+    close_lock_file(fd);
   }
   errno = EBUSY;
   return -1;
@@ -239,7 +250,7 @@ bool FileSystem::remove_if_abandoned(const std::string& path, std::string& reaso
     reason = failure("remove", path, errno);
     abandoned = false;
   }
-  sys_close(fd);
+  close_lock_file(fd);
   return abandoned;
 }
 
@@ -295,7 +306,8 @@ LockResult FileSystem::try_lock(int fd, std::int64_t byte, std::string& reason) 
     result = sys_lock(fd, byte, 1);
   } while (result != 0 && errno == EINTR);
   if (result == 0) return LockResult::kLocked;
-  if (errno == EAGAIN || errno == EACCES) return LockResult::kBusy;
+  // EACCES is no conflict on Linux, but a policy that refuses locks.
+  if (errno == EAGAIN) return LockResult::kBusy;
   reason = "cannot lock: " + std::generic_category().message(errno);
   return LockResult::kRefused;
 }

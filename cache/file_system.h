@@ -138,6 +138,7 @@ class FileSystem {
   bool sync(int fd);
   void sync_directory(const std::string& path);
   std::string read_all(int fd, std::int64_t size, bool& complete);
+  int publish_once(const std::string& path, std::string_view bytes, std::string& reason);
   int open_temporary(const std::string& path, std::string& name);
   bool lock_temporary(int fd);
 };

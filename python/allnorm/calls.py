@@ -54,7 +54,8 @@ class _Arrays:
         if matrix and len(view.shape) != 2:
             refuse(f"{argument}.shape", view.shape, "[num_tokens, hidden_dim], two dimensions")
         rows, columns = view.shape if matrix else (1, _count(view.shape))
-        number = view.dtype if dtype is None else dtype
+        # What has no name for its elements gives them as bytes.
+        number = view.dtype if dtype is None or view.dtype != lib.U8 else dtype
         data = view.data
         if self.simulated is not None:
             size = rows * columns * lib.ELEMENT_BYTES[number]

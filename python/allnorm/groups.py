@@ -164,7 +164,8 @@ class _SimulatedCall:
             if (address, size) == (there, bytes_there):
                 buffer = its_buffer
             elif (is_output or is_output_there) and address < there + bytes_there and there < address + size:
-                refuse(argument, f"memory that overlaps {name}'s", "memory apart from it")
+                refuse(argument, f"memory that overlaps {name}'s",
+                       "memory apart from it, or exactly its where the call allows that")
         if buffer is None:
             buffer = library().get(library().buffer_create, self._ranks._context, self._rank, max(size, 16))
             self._buffers.append(buffer)

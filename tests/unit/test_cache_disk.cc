@@ -106,6 +106,15 @@ TEST_CASE("a disk that fails a put leaves the old entry and no temporary file") 
   }
 }
 
+TEST_CASE("a put that was synchronised is there, whether or not its file can be closed") {
+  Fixture f;
+  f.entry.payload = "other";
+  f.files.fail = "close";
+  CHECK(f.store.put(kTarget, f.entry, f.reason));
+  CHECK(count_files(f.folder.path()) == 1);
+  CHECK(f.hit());
+}
+
 TEST_CASE("folders that cannot be made fail a put with a reason") {
   Folder folder;
   TestFiles files;

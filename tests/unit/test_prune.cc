@@ -247,10 +247,43 @@ TEST_CASE("a put whose file a prune has just locked takes another") {
   files.busy = 3;
   CHECK(store.put(kTarget, small_entry(), reason));
   CHECK(count_files(folder.path()) == 1);
+  const std::size_t open_before = count_files("/proc/self/fd");
   files.busy = 1000;
   CHECK_FALSE(store.put(kTarget, small_entry(1), reason));
   CHECK(reason.find("cannot create a file in ") == 0);
   CHECK(count_files(folder.path()) == 1);
+  CHECK(count_files("/proc/self/fd") == open_before);
+}
+
+TEST_CASE("a put goes on where a policy refuses locks") {
+  struct NoLocks : FileSystem {
+    int sys_lock(int /*fd*/, std::int64_t /*first*/, std::int64_t /*bytes*/) override {
+      errno = EACCES;
+      return -1;
+    }
+  } files;
+  const Folder folder;
+  const Store store(folder.path(), files);
+  std::string reason;
+  CHECK(store.put(kTarget, small_entry(), reason));
+  CHECK(store.get(kTarget, small_entry().key, reason) == small_entry());
+}
+
+TEST_CASE("a put whose file was taken in spite of its lock writes it once more") {
+  struct Sweeper : TestFiles {
+    int sweeps = 1;
+    int sys_rename(const char* from, const char* to) override {
+      if (sweeps-- > 0) fs::remove(from);
+      return TestFiles::sys_rename(from, to);
+    }
+  } files;
+  const Folder folder;
+  const Store store(folder.path(), files);
+  std::string reason;
+  CHECK(store.put(kTarget, small_entry(), reason));
+  CHECK(store.get(kTarget, small_entry().key, reason) == small_entry());
+  files.sweeps = 2;
+  CHECK_FALSE(store.put(kTarget, small_entry(1), reason));
 }
 
 }  // namespace allnorm::cache::test
