@@ -10,9 +10,10 @@
 
 namespace allnorm::testing {
 
-/// How to have several run_ranks() at a time. With ThreadSanitizer one after the other, in the only thread: it does not
-/// support a process that forks beside other threads.
-#ifdef __SANITIZE_THREAD__
+/// How to have several run_ranks() at a time. With sanitizers one after the other, in the only thread: ThreadSanitizer
+/// does not support a process that forks beside other threads, AddressSanitizer's allocator may be locked in the child
+/// for ever, and its processes are slow to start.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 inline constexpr std::launch kBesideEachOther = std::launch::deferred;
 #else
 inline constexpr std::launch kBesideEachOther = std::launch::async;
