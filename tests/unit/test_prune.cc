@@ -42,6 +42,21 @@ std::vector<std::string> put_aged(const Store& store, int count) {
 
 const std::string kTemporary = ".0123456789abcdef.tmp";
 
+/// A disk that refuses locks, for this reason.
+class NoLocks : public FileSystem {
+ public:
+  explicit NoLocks(int error) : error_(error) {}
+
+ protected:
+  int sys_lock(int /*fd*/, std::int64_t /*first*/, std::int64_t /*bytes*/) override {
+    errno = error_;
+    return -1;
+  }
+
+ private:
+  const int error_;
+};
+
 }  // namespace
 
 TEST_CASE("a listing tells entries, temporary files and what is neither") {
@@ -173,12 +188,7 @@ TEST_CASE("a temporary file goes with the next prune, unless it is being written
 }
 
 TEST_CASE("where there are no locks, a temporary file goes when it is old") {
-  struct NoLocks : FileSystem {
-    int sys_lock(int /*fd*/, std::int64_t /*first*/, std::int64_t /*bytes*/) override {
-      errno = ENOLCK;
-      return -1;
-    }
-  } files;
+  NoLocks files(ENOLCK);
   const Folder folder;
   write_bytes(folder / kTemporary, "x");
   set_age(folder / kTemporary, 500);
@@ -256,12 +266,7 @@ TEST_CASE("a put whose file a prune has just locked takes another") {
 }
 
 TEST_CASE("a put goes on where a policy refuses locks") {
-  struct NoLocks : FileSystem {
-    int sys_lock(int /*fd*/, std::int64_t /*first*/, std::int64_t /*bytes*/) override {
-      errno = EACCES;
-      return -1;
-    }
-  } files;
+  NoLocks files(EACCES);
   const Folder folder;
   const Store store(folder.path(), files);
   std::string reason;
