@@ -72,7 +72,7 @@ ReadResult FileSystem::read(const std::string& path, Trust trust) {
   const int fd = open_retrying(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
   if (fd < 0) {
     const int error = errno;
-    struct stat status{};
+    struct stat status = {};
     if (error == ENOENT) {
       result.status = ReadResult::Status::kAbsent;
     } else if (error == ELOOP && sys_lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
@@ -84,7 +84,7 @@ ReadResult FileSystem::read(const std::string& path, Trust trust) {
     }
     return result;
   }
-  struct stat status{};
+  struct stat status = {};
   if (sys_fstat(fd, &status) != 0) {
     result.reason = failure("examine", path, errno);
   } else if (const char* why = distrust(status, trust)) {
@@ -122,17 +122,21 @@ int FileSystem::publish_once(const std::string& path, std::string_view bytes, st
     return error;
   }
   const char* failed = nullptr;
-  if (!write_all(fd, bytes)) {
-    failed = "write";
-  } else if (!sync(fd)) {  // Some file systems report a full disk only now.
-    failed = "synchronise";
-  } else if (sys_rename(temporary.c_str(), path.c_str()) != 0) {
-    failed = "rename to";
-  }
-  const int error = failed == nullptr ? 0 : errno;
+  int error = 0;
+  const auto check = [&](bool ok, const char* what) {
+    if (ok || failed != nullptr) return;
+    error = errno;
+    failed = what;
+  };
+  // Keeps the lock until the file has its name.
+  const int lock = sys_duplicate(fd);
+  // Some file systems report a full disk only when the file is synchronised or closed.
+  check(write_all(fd, bytes), "write");
+  if (failed == nullptr) check(sync(fd), "synchronise");
+  check(sys_close(fd) == 0, "close");
+  if (failed == nullptr) check(sys_rename(temporary.c_str(), path.c_str()) == 0, "rename to");
   if (failed != nullptr) sys_unlink(temporary.c_str());
-  // Not before it has its name: this unlocks. What has been synchronised is not lost if closing fails.
-  close_lock_file(fd);
+  if (lock >= 0) close_lock_file(lock);
   if (failed != nullptr) {
     reason = failure(failed, path, error);
   } else {
@@ -161,7 +165,7 @@ int FileSystem::open_temporary(const std::string& path, std::string& name) {
 /// False if remove_if_abandoned() came between the file's making and its locking.
 bool FileSystem::lock_temporary(int fd) {
   std::string reason;
-  struct stat status{};
+  struct stat status = {};
   switch (try_lock(fd, 0, reason)) {
     case LockResult::kLocked: return sys_fstat(fd, &status) != 0 || status.st_nlink > 0;
     case LockResult::kBusy: return false;
@@ -171,7 +175,7 @@ bool FileSystem::lock_temporary(int fd) {
 }
 
 bool FileSystem::make_private_directories(const std::string& path, std::string& reason) {
-  struct stat status{};
+  struct stat status = {};
   if (sys_stat(path.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) return true;
     reason = failure("use", path, ENOTDIR);
@@ -197,7 +201,7 @@ bool FileSystem::make_private_directories(const std::string& path, std::string& 
 }
 
 bool FileSystem::is_private_directory(const std::string& path, std::string& reason) {
-  struct stat status{};
+  struct stat status = {};
   if (sys_stat(path.c_str(), &status) != 0) {
     reason = failure("use", path, errno);
     return false;
@@ -208,7 +212,7 @@ bool FileSystem::is_private_directory(const std::string& path, std::string& reas
 }
 
 bool FileSystem::remove_if_unchanged(const std::string& path, const FileId& id, std::string& reason) {
-  struct stat status{};
+  struct stat status = {};
   if (sys_lstat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return true;
     reason = failure("examine", path, errno);
@@ -237,7 +241,7 @@ bool FileSystem::remove_if_abandoned(const std::string& path, std::string& reaso
     reason = failure("open", path, errno);
     return false;
   }
-  struct stat status{};
+  struct stat status = {};
   bool abandoned = false;
   switch (try_lock(fd, 0, reason)) {
     case LockResult::kLocked: abandoned = true; break;
@@ -265,7 +269,7 @@ bool FileSystem::list(const std::string& path, std::vector<FolderItem>& items, s
   for (std::string& name : names) {
     std::string item = path;
     item.append("/").append(name);
-    struct stat status{};
+    struct stat status = {};
     if (sys_lstat(item.c_str(), &status) != 0) continue;
     items.push_back({std::move(name), id_of(status), status.st_size, S_ISDIR(status.st_mode)});
   }

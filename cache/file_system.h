@@ -124,6 +124,7 @@ class FileSystem {
   virtual ssize_t sys_write(int fd, const void* bytes, std::size_t size);
   virtual int sys_fsync(int fd);
   virtual int sys_close(int fd);
+  virtual int sys_duplicate(int fd);
   virtual int sys_rename(const char* from, const char* to);
   virtual int sys_unlink(const char* path);
   virtual int sys_mkdir(const char* path, mode_t mode);

@@ -32,6 +32,7 @@ ssize_t FileSystem::sys_read(int fd, void* buffer, std::size_t size) { return ::
 ssize_t FileSystem::sys_write(int fd, const void* bytes, std::size_t size) { return ::write(fd, bytes, size); }
 int FileSystem::sys_fsync(int fd) { return ::fsync(fd); }
 int FileSystem::sys_close(int fd) { return ::close(fd); }
+int FileSystem::sys_duplicate(int fd) { return ::fcntl(fd, F_DUPFD_CLOEXEC, 0); }
 int FileSystem::sys_rename(const char* from, const char* to) { return ::rename(from, to); }
 int FileSystem::sys_unlink(const char* path) { return ::unlink(path); }
 int FileSystem::sys_mkdir(const char* path, mode_t mode) { return ::mkdir(path, mode); }

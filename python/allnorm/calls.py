@@ -112,15 +112,11 @@ def trtllm_mnnvl_fused_allreduce_add_rmsnorm_quant(
         return _in_graph.fused_quant(input, residual_in, gamma, workspace, epsilon, output, residual_out, quant_out,
                                      scale_out, output_scale, layout_code, quant_type, launch_with_pdl, strategy,
                                      weight_bias)
-    # _launch_known(), written out: a call of it would be a tenth of the host's time. NONE is refused below; calls
-    # without quantization are known with it.
-    options = (quant_type, layout_code, strategy, epsilon, weight_bias, launch_with_pdl, output_scale.__class__)
-    for known in workspace.known_calls if quant_type != 0 else ():
-        if known.options == options:
-            status = known.launch(input, residual_in, gamma, output, residual_out, quant_out, scale_out, output_scale)
-            if status == 0:
-                return quant_out, scale_out, residual_out, output
-            _raise_unless_not_known(status)
+    # NONE is refused below; calls without quantization are known with it.
+    if quant_type != 0 and _launch_known(workspace.known_calls, (
+            quant_type, layout_code, strategy, epsilon, weight_bias, launch_with_pdl, output_scale.__class__),
+            input, residual_in, gamma, output, residual_out, quant_out, scale_out, output_scale):
+        return quant_out, scale_out, residual_out, output
     try:
         quant = MNNVLQuantType(quant_type)
         layout = QuantizationSFLayout(layout_code)
@@ -251,13 +247,9 @@ def _launch_known(known_calls: list[KnownCall], options: tuple[Any, ...], *argum
             status = known.launch(*arguments)
             if status == 0:
                 return True
-            _raise_unless_not_known(status)
+            if status != NOT_KNOWN:
+                library().raise_last(status)
     return False
-
-
-def _raise_unless_not_known(status: int) -> None:
-    if status != NOT_KNOWN:
-        library().raise_last(status)
 
 
 def launch_allreduce(input: Any, workspace: MNNVLAllReduceFusionWorkspace, launch_with_pdl: bool, output: Any,

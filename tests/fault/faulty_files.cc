@@ -123,6 +123,13 @@ int FaultyFiles::sys_close(int fd) {
   return failed ? -1 : 0;
 }
 
+int FaultyFiles::sys_duplicate(int fd) {
+  if (fails("duplicate", opened_[fd], Does::kLooks)) return -1;
+  const int copy = QuickFiles::sys_duplicate(fd);
+  if (copy >= 0) opened_[copy] = opened_[fd];
+  return copy;
+}
+
 int FaultyFiles::sys_rename(const char* from, const char* to) {
   return fails("rename", from, Does::kChanges) ? -1 : QuickFiles::sys_rename(from, to);
 }

@@ -62,6 +62,7 @@ class FaultyFiles : public QuickFiles {
   ssize_t sys_write(int fd, const void* bytes, std::size_t size) override;
   int sys_fsync(int fd) override;
   int sys_close(int fd) override;
+  int sys_duplicate(int fd) override;
   int sys_rename(const char* from, const char* to) override;
   int sys_unlink(const char* path) override;
   int sys_mkdir(const char* path, mode_t mode) override;

@@ -226,7 +226,6 @@ TEST_CASE("a prune at any moment of a put leaves its file alone, or the put take
   const Folder folder;
   files.directory = folder.path();
   const Store store(folder.path(), files);
-  std::size_t removed = 0;
   for (files.moment = 1; files.moment <= files.moments || files.moment == 1; files.moment++) {
     INFO("moment " << files.moment);
     files.moments = 0;
@@ -237,9 +236,7 @@ TEST_CASE("a prune at any moment of a put leaves its file alone, or the put take
     CHECK(count_files(folder.path()) == static_cast<std::size_t>(files.moment));
     // It is nobody's only until it is locked.
     CHECK(files.removed == (files.moment == 1 ? 1 : 0));
-    removed += files.removed;
   }
-  CHECK(removed == 1);
   CHECK(files.moments >= 5);
 }
 
